@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * bridge_actor.h - takes committed events to the broker: one AMQP connection, in order per user.
+ *
+ * Receives  event (batch)        bridge.<index>, within the credit it granted
+ *           stop
+ * Sends     bridge_attach        to "store" at start
+ *           bridge_credit, confirmed_position (batch)     to "store", after confirms
+ * Fails     a lost or absent broker is tried again for ever, with backoff and jitter; what was not
+ *           confirmed is sent again in order with the same message_id
+ */
+#ifndef USERBUS_ACTORS_BRIDGE_BRIDGE_ACTOR_H
+#define USERBUS_ACTORS_BRIDGE_BRIDGE_ACTOR_H
+
+#include <stdbool.h>
+
+#include "pipeline/actor.h"
+#include "pipeline/amqp_connection.h"
+
+typedef struct bridge_conf {
+    unsigned index;
+    const char *rabbit_mq_url; /* all texts are borrowed for the actor's life */
+    amqp_topology_t topology;
+    const char *application_id;
+    bool full_headers; /* with the CloudEvents ones */
+} bridge_conf_t;
+
+/* conf: bridge_conf_t. Its init does not need the broker. */
+extern const actor_class_t bridge_actor;
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * consumer_actor.h - takes events from a queue and runs the processor that the handler table names.
+ *
+ * Receives  deliveries           from the broker, at most `prefetch` unacknowledged
+ *           stop                 consumer
+ * Sends     acks                 after the commit of the batch they belong to
+ *           dead letters         to <queue>.dead, confirmed before the ack
+ * Fails     a lost or absent broker is tried again for ever, with backoff and jitter; a message that
+ *           cannot be processed becomes a dead letter; a database that cannot be written pauses
+ *           consumption and is tried again
+ */
+#ifndef USERBUS_ACTORS_CONSUMER_CONSUMER_ACTOR_H
+#define USERBUS_ACTORS_CONSUMER_CONSUMER_ACTOR_H
+
+#include "pipeline/actor.h"
+#include "pipeline/amqp_connection.h"
+#include "pipeline/settings.h" /* handler_t */
+
+typedef struct consumer_conf {
+    const char *rabbit_mq_url; /* all texts are borrowed for the actor's life */
+    amqp_topology_t topology;  /* its queue is the one consumed */
+    unsigned prefetch;         /* 1..5000 */
+    const char *database_url;  /* "sqlite:PATH" */
+    const handler_t *handlers; /* borrowed for the actor's life */
+    size_t handler_count;
+} consumer_conf_t;
+
+/* conf: consumer_conf_t. Its init opens and migrates its database and refuses a handler table that
+ * names an unknown processor or event; it does not need the broker. */
+extern const actor_class_t consumer_actor;
+
+#endif

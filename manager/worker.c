@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/worker.h"
+
+#include <string.h>
+
+amqp_topology_t topology_of(const settings_t *settings, const char *queue)
+{
+    return (amqp_topology_t){.exchange = settings->exchange_name,
+                             .exchange_type = settings->exchange_type,
+                             .queue_type = settings->queue_type,
+                             .queue = queue};
+}
+
+consumer_conf_t consumer_conf_of(const settings_t *settings, const char *queue)
+{
+    return (consumer_conf_t){.rabbit_mq_url = settings->rabbit_mq_url,
+                             .topology = topology_of(settings, queue),
+                             .prefetch = (unsigned)settings->prefetch,
+                             .database_url = settings->consumer_database_url,
+                             .handlers = settings->handlers,
+                             .handler_count = settings->handler_count};
+}
+
+bool queue_is_handled(const settings_t *settings, const char *queue)
+{
+    for (size_t i = 0; i < settings->handler_count; i++)
+        if (strcmp(settings->handlers[i].queue, queue) == 0)
+            return true;
+    return false;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/text_buffer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/errors.h"
+
+void text_buffer_fini(text_buffer_t *buffer)
+{
+    free(buffer->data);
+    *buffer = (text_buffer_t){0};
+}
+
+static void reserve(text_buffer_t *buffer, size_t more)
+{
+    if (buffer->capacity - buffer->size >= more)
+        return;
+    size_t capacity = buffer->capacity > 0 ? buffer->capacity : 512;
+    while (capacity - buffer->size < more)
+        capacity *= 2;
+    buffer->data = realloc(buffer->data, capacity);
+    must(buffer->data != NULL);
+    buffer->capacity = capacity;
+}
+
+void text_add(text_buffer_t *buffer, text_t text)
+{
+    if (text.size == 0)
+        return;
+    reserve(buffer, text.size);
+    memcpy(buffer->data + buffer->size, text.data, text.size);
+    buffer->size += text.size;
+}
+
+void text_add_int(text_buffer_t *buffer, int64_t value)
+{
+    char digits[24];
+    int size = snprintf(digits, sizeof(digits), "%" PRId64, value);
+    text_add(buffer, (text_t){digits, (size_t)size});
+}
+
+void text_add_json_string(text_buffer_t *buffer, text_t text)
+{
+    static const char hex[] = "0123456789abcdef";
+    reserve(buffer, 6 * text.size + 2); /* \u00XX is the longest form of a byte */
+    char *to = buffer->data + buffer->size;
+    *to++ = '"';
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char byte = (unsigned char)text.data[i];
+        if (byte == '"' || byte == '\\') {
+            *to++ = '\\';
+            *to++ = (char)byte;
+        } else if (byte < 0x20) {
+            memcpy(to, "\\u00", 4);
+            to[4] = hex[byte >> 4];
+            to[5] = hex[byte & 15];
+            to += 6;
+        } else {
+            *to++ = (char)byte;
+        }
+    }
+    *to++ = '"';
+    buffer->size = (size_t)(to - buffer->data);
+}

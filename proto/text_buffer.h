@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * text_buffer.h - text that grows, and the JSON writing that every answer and event shares.
+ *
+ * Reading JSON is jansson's work; writing a flat record of known members into a reused buffer is
+ * cheaper than building a tree first, and this is on the path of every request.
+ */
+#ifndef USERBUS_PROTO_TEXT_BUFFER_H
+#define USERBUS_PROTO_TEXT_BUFFER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/message.h"
+
+/* Zero-initialised is empty and valid. Out of memory aborts. */
+typedef struct text_buffer {
+    char *data; /* not terminated */
+    size_t size, capacity;
+} text_buffer_t;
+
+void text_buffer_fini(text_buffer_t *buffer);
+
+/* Forgets the content, keeps the memory. */
+static inline void text_buffer_clear(text_buffer_t *buffer)
+{
+    buffer->size = 0;
+}
+
+static inline text_t text_buffer_view(const text_buffer_t *buffer)
+{
+    return (text_t){buffer->data, buffer->size};
+}
+
+void text_add(text_buffer_t *buffer, text_t text);
+void text_add_int(text_buffer_t *buffer, int64_t value);
+
+/* Appends a JSON string with its quotes (RFC 8259 section 7). `text` is valid UTF-8, which is
+ * copied as it is; quotes, backslashes and control characters are escaped. */
+void text_add_json_string(text_buffer_t *buffer, text_t text);
+
+#endif
