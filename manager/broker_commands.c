@@ -71,7 +71,7 @@ int start_command(const command_context_t *context)
                    "no handler names the queue '%s'; userbus broker list_queues lists them", queue);
         return command_fail(ERR_USAGE, &detail);
     }
-    if (!amqp_url_check(settings->rabbit_mq_url, &detail))
+    if (!broker_url_check(settings->rabbit_mq_url, &detail))
         return command_fail(ERR_BAD_SETTING, &detail);
     const consumer_conf_t conf = consumer_conf_of(settings, queue);
     const supervised_t actors[] = {{"consumer", &consumer_actor, &conf, 0, true}};

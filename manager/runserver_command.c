@@ -115,7 +115,7 @@ int runserver_command(const command_context_t *context)
     supervisor_t *supervisor = NULL;
     /* The ports first: a taken one must be known before a database file is made. */
     int error = open_listeners(&service, settings, &detail);
-    if (error == 0 && !amqp_url_check(settings->rabbit_mq_url, &detail))
+    if (error == 0 && !broker_url_check(settings->rabbit_mq_url, &detail))
         error = ERR_BAD_SETTING;
     if (error == 0) {
         plan_actors(&service, settings, (context->flags & FLAG_WITH_WORKER) != 0);

@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-amqp_topology_t topology_of(const settings_t *settings, const char *queue)
+broker_topology_t topology_of(const settings_t *settings, const char *queue)
 {
-    return (amqp_topology_t){.exchange = settings->exchange_name,
-                             .exchange_type = settings->exchange_type,
-                             .queue_type = settings->queue_type,
-                             .queue = queue};
+    return (broker_topology_t){.exchange = settings->exchange_name,
+                               .exchange_type = settings->exchange_type,
+                               .queue_type = settings->queue_type,
+                               .queue = queue};
 }
 
 consumer_conf_t consumer_conf_of(const settings_t *settings, const char *queue)

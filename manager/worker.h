@@ -10,7 +10,7 @@
 #define USER_QUEUE "user"
 
 /* All texts stay the settings' and the caller's. */
-amqp_topology_t topology_of(const settings_t *settings, const char *queue);
+broker_topology_t topology_of(const settings_t *settings, const char *queue);
 consumer_conf_t consumer_conf_of(const settings_t *settings, const char *queue);
 
 /* True when a row of the handler table names the queue. */

@@ -14,24 +14,24 @@ void text_buffer_fini(text_buffer_t *buffer)
     *buffer = (text_buffer_t){0};
 }
 
-static void reserve(text_buffer_t *buffer, size_t more)
+char *text_reserve(text_buffer_t *buffer, size_t more)
 {
-    if (buffer->capacity - buffer->size >= more)
-        return;
+    if (buffer->data != NULL && buffer->capacity - buffer->size >= more)
+        return buffer->data + buffer->size;
     size_t capacity = buffer->capacity > 0 ? buffer->capacity : 512;
     while (capacity - buffer->size < more)
         capacity *= 2;
     buffer->data = realloc(buffer->data, capacity);
     must(buffer->data != NULL);
     buffer->capacity = capacity;
+    return buffer->data + buffer->size;
 }
 
 void text_add(text_buffer_t *buffer, text_t text)
 {
     if (text.size == 0)
         return;
-    reserve(buffer, text.size);
-    memcpy(buffer->data + buffer->size, text.data, text.size);
+    memcpy(text_reserve(buffer, text.size), text.data, text.size);
     buffer->size += text.size;
 }
 
@@ -45,8 +45,7 @@ void text_add_int(text_buffer_t *buffer, int64_t value)
 void text_add_json_string(text_buffer_t *buffer, text_t text)
 {
     static const char hex[] = "0123456789abcdef";
-    reserve(buffer, 6 * text.size + 2); /* \u00XX is the longest form of a byte */
-    char *to = buffer->data + buffer->size;
+    char *to = text_reserve(buffer, 6 * text.size + 2); /* \u00XX is the longest form of a byte */
     *to++ = '"';
     for (size_t i = 0; i < text.size; i++) {
         unsigned char byte = (unsigned char)text.data[i];

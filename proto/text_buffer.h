@@ -31,6 +31,10 @@ static inline text_t text_buffer_view(const text_buffer_t *buffer)
     return (text_t){buffer->data, buffer->size};
 }
 
+/* Makes room for `more` bytes behind the content and returns where they begin; what is written there
+ * counts when size is raised. */
+char *text_reserve(text_buffer_t *buffer, size_t more);
+
 void text_add(text_buffer_t *buffer, text_t text);
 void text_add_int(text_buffer_t *buffer, int64_t value);
 

@@ -14,12 +14,12 @@
 #include <stdbool.h>
 
 #include "pipeline/actor.h"
-#include "pipeline/amqp_connection.h"
+#include "pipeline/broker_connection.h"
 
 typedef struct bridge_conf {
     unsigned index;
     const char *rabbit_mq_url; /* all texts are borrowed for the actor's life */
-    amqp_topology_t topology;
+    broker_topology_t topology;
     const char *application_id;
     bool full_headers; /* with the CloudEvents ones */
 } bridge_conf_t;

@@ -13,15 +13,15 @@
 #define USERBUS_ACTORS_CONSUMER_CONSUMER_ACTOR_H
 
 #include "pipeline/actor.h"
-#include "pipeline/amqp_connection.h"
+#include "pipeline/broker_connection.h"
 #include "pipeline/settings.h" /* handler_t */
 
 typedef struct consumer_conf {
-    const char *rabbit_mq_url; /* all texts are borrowed for the actor's life */
-    amqp_topology_t topology;  /* its queue is the one consumed */
-    unsigned prefetch;         /* 1..5000 */
-    const char *database_url;  /* "sqlite:PATH" */
-    const handler_t *handlers; /* borrowed for the actor's life */
+    const char *rabbit_mq_url;  /* all texts are borrowed for the actor's life */
+    broker_topology_t topology; /* its queue is the one consumed */
+    unsigned prefetch;          /* 1..5000 */
+    const char *database_url;   /* "sqlite:PATH" */
+    const handler_t *handlers;  /* borrowed for the actor's life */
     size_t handler_count;
 } consumer_conf_t;
 

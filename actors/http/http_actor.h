@@ -4,7 +4,8 @@
  * Receives  user_reply (batch)   http.<index>, at most one per open request
  *           stop
  * Sends     requests (batch)     to "store", one frame per loop turn, at most requests_max open
- * Fails     the store's silence answers nobody; a full table of open requests answers 503 at once
+ * Fails     a full table of open requests answers 503 at once; a store that is silent for 30 s (1 s
+ *           for /readyz) makes it 503 too, and the slot stays taken until the store does reply
  */
 #ifndef USERBUS_ACTORS_HTTP_HTTP_ACTOR_H
 #define USERBUS_ACTORS_HTTP_HTTP_ACTOR_H
@@ -21,6 +22,9 @@ typedef struct http_conf {
     const char *prefix;  /* before every route: "" or "/api/v1"; borrowed for the actor's life */
     size_t requests_max; /* open requests of this thread, 1..65536 */
     size_t body_max;     /* bytes */
+    size_t
+        connections_max; /* of this thread, beyond it new ones wait in the backlog; 0: half of the
+                               process's descriptors */
 } http_conf_t;
 
 /* conf: http_conf_t */

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/http/dispatch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "actors/http/target.h"
+#include "actors/http/user_input.h"
+#include "pipeline/clock.h"
+#include "proto/errors.h"
+#include "proto/uuid7.h"
+
+/* What a request was taken apart into. Lives until its message is packed. */
+typedef struct parsed {
+    route_match_t match;
+    user_key_t key;
+    user_input_t input;
+    list_query_t list;
+    message_t message;
+    detail_t detail; /* of an error; empty: the usual one */
+} parsed_t;
+
+/* --- from a request to a message -------------------------------------------------------------- */
+
+/* Fills what every request with an event carries. */
+#define SET_CONTEXT(to, self, exchange)                                                            \
+    do {                                                                                           \
+        (to)->reply_to = (self)->conf->index;                                                      \
+        (to)->request_id = text_of((exchange)->request_id);                                        \
+        set_trace(exchange, &(to)->traceparent, &(to)->tracestate);                                \
+    } while (0)
+
+#define SET_KEY(to, key)                                                                           \
+    do {                                                                                           \
+        (to)->id = (text_t){(const char *)(key)->id, (key)->id_size};                              \
+        (to)->email_key = (text_t){(key)->email_key, (key)->email_key_size};                       \
+    } while (0)
+
+/* A tracestate without a valid traceparent means nothing (W3C Trace Context section 3.3). */
+static void set_trace(const exchange_t *exchange, text_t *traceparent, text_t *tracestate)
+{
+    text_t parent = exchange_header(exchange, "traceparent");
+    if (!traceparent_is_valid(parent))
+        return;
+    *traceparent = parent;
+    text_t state = exchange_header(exchange, "tracestate");
+    if (tracestate_is_usable(state))
+        *tracestate = state;
+}
+
+static int check_media_type(exchange_t *exchange, input_kind_t kind, detail_t *detail)
+{
+    text_t type = exchange_header(exchange, "content-type");
+    if (content_type_is(type, "application/json"))
+        return 0;
+    if (kind == INPUT_CREATE) {
+        exchange_add_header(exchange, "accept-post", TEXT("application/json"));
+        return detail_set(detail, ERR_MEDIA_TYPE,
+                          "Send the user as JSON, with Content-Type: application/json.");
+    }
+    if (content_type_is(type, "application/merge-patch+json"))
+        return 0;
+    exchange_add_header(exchange, "accept-patch",
+                        TEXT("application/merge-patch+json, application/json"));
+    return detail_set(detail, ERR_MEDIA_TYPE,
+                      "Send the changes as JSON, with Content-Type: application/merge-patch+json.");
+}
+
+static int read_input(dispatcher_t *self, exchange_t *exchange, input_kind_t kind, parsed_t *parsed)
+{
+    text_t body = {exchange->req->entity.base, exchange->req->entity.len};
+    int error = check_media_type(exchange, kind, &parsed->detail);
+    if (error != 0)
+        return error;
+    if (body.size > self->conf->body_max)
+        return detail_set(&parsed->detail, ERR_BODY_TOO_LARGE,
+                          "The body has %zu bytes: send at most %zu.", body.size,
+                          self->conf->body_max);
+    return user_input_parse(&parsed->input, kind, body, &parsed->detail);
+}
+
+static int fill_health(dispatcher_t *self, exchange_t *exchange, parsed_t *parsed)
+{
+    msg_health_t *message = &parsed->message.health;
+    message->reply_to = self->conf->index;
+    message->request_id = text_of(exchange->request_id);
+    return 0;
+}
+
+static int fill_create(dispatcher_t *self, exchange_t *exchange, parsed_t *parsed)
+{
+    const user_input_t *input = &parsed->input;
+    int error = read_input(self, exchange, INPUT_CREATE, parsed);
+    if (error != 0)
+        return error;
+    msg_user_create_t *message = &parsed->message.user_create;
+    SET_CONTEXT(message, self, exchange);
+    message->email = input->email;
+    message->email_key = input->email_key;
+    message->first_name = input->first_name;
+    message->last_name = input->last_name;
+    message->is_valid = input->is_valid != 0; /* not given: valid */
+    return 0;
+}
+
+static int fill_list(dispatcher_t *self, exchange_t *exchange, parsed_t *parsed)
+{
+    int error = list_query_parse(&parsed->list, parsed->match.query, &parsed->detail);
+    if (error != 0)
+        return error;
+    msg_user_list_t *message = &parsed->message.user_list;
+    message->reply_to = self->conf->index;
+    message->request_id = text_of(exchange->request_id);
+    message->after = (text_t){(const char *)parsed->list.cursor, parsed->list.cursor_size};
+    message->limit = exchange->limit = parsed->list.limit;
+    return 0;
+}
+
+static int fill_read(dispatcher_t *self, exchange_t *exchange, parsed_t *parsed)
+{
+    int error = user_key_parse(&parsed->key, parsed->match.key, &parsed->detail);
+    if (error != 0)
+        return error;
+    SET_CONTEXT(&parsed->message.user_read, self, exchange);
+    SET_KEY(&parsed->message.user_read, &parsed->key);
+    return 0;
+}
+
+static int fill_update(dispatcher_t *self, exchange_t *exchange, parsed_t *parsed)
+{
+    const user_input_t *input = &parsed->input;
+    int error = user_key_parse(&parsed->key, parsed->match.key, &parsed->detail);
+    if (error == 0)
+        error = read_input(self, exchange, INPUT_PATCH, parsed);
+    if (error != 0)
+        return error;
+    msg_user_update_t *message = &parsed->message.user_update;
+    SET_CONTEXT(message, self, exchange);
+    SET_KEY(message, &parsed->key);
+    message->new_email = input->email;
+    message->new_email_key = input->email_key;
+    message->new_first_name = input->first_name;
+    message->new_last_name = input->last_name;
+    message->new_is_valid = input->is_valid;
+    return 0;
+}
+
+static int fill_delete(dispatcher_t *self, exchange_t *exchange, parsed_t *parsed)
+{
+    int error = user_key_parse(&parsed->key, parsed->match.key, &parsed->detail);
+    if (error != 0)
+        return error;
+    SET_CONTEXT(&parsed->message.user_delete, self, exchange);
+    SET_KEY(&parsed->message.user_delete, &parsed->key);
+    return 0;
+}
+
+/* --- from the store's reply to an answer ------------------------------------------------------ */
+
+static void answer_health(dispatcher_t *self, exchange_t *exchange, const msg_user_reply_t *reply)
+{
+    (void)self;
+    (void)reply;
+    exchange_reply(exchange, TEXT("{\"status\":\"ok\"}"));
+}
+
+static void answer_user(dispatcher_t *self, exchange_t *exchange, const msg_user_reply_t *reply)
+{
+    char etag[24], location[PREFIX_MAX_BYTES + 64], id[UUID_TEXT_SIZE];
+    int size = snprintf(etag, sizeof(etag), "\"%" PRId64 "\"", reply->version);
+    exchange_add_header(exchange, "etag", (text_t){etag, (size_t)size});
+    if (exchange->route->route == ROUTE_CREATE && reply->id.size == ID_BYTES) {
+        uuid_text(id, (const uint8_t *)reply->id.data);
+        size = snprintf(location, sizeof(location), "%s/users/%s", self->conf->prefix, id);
+        must(size < (int)sizeof(location));
+        exchange_add_header(exchange, "location", (text_t){location, (size_t)size});
+    }
+    exchange_reply(exchange, reply->body);
+}
+
+static void answer_page(dispatcher_t *self, exchange_t *exchange, const msg_user_reply_t *reply)
+{
+    char link[PREFIX_MAX_BYTES + 128], cursor[UUID_TEXT_SIZE];
+    if (reply->next.size == ID_BYTES) {
+        uuid_text(cursor, (const uint8_t *)reply->next.data);
+        int size = snprintf(link, sizeof(link), "<%s/users?limit=%d&cursor=%s>; rel=\"next\"",
+                            self->conf->prefix, exchange->limit, cursor);
+        must(size < (int)sizeof(link));
+        exchange_add_header(exchange, "link", (text_t){link, (size_t)size});
+    }
+    exchange_reply(exchange, reply->body);
+}
+
+/* --- routes ----------------------------------------------------------------------------------- */
+
+static const struct {
+    int (*fill)(dispatcher_t *self, exchange_t *exchange, parsed_t *parsed);
+    void (*answer)(dispatcher_t *self, exchange_t *exchange, const msg_user_reply_t *reply);
+    int timeout_ms;
+} steps[ROUTE_COUNT] = {
+    [ROUTE_READYZ] = {fill_health, answer_health, HEALTH_TIMEOUT_MS},
+    [ROUTE_CREATE] = {fill_create, answer_user, STORE_TIMEOUT_MS},
+    [ROUTE_LIST] = {fill_list, answer_page, STORE_TIMEOUT_MS},
+    [ROUTE_READ] = {fill_read, answer_user, STORE_TIMEOUT_MS},
+    [ROUTE_UPDATE] = {fill_update, answer_user, STORE_TIMEOUT_MS},
+    [ROUTE_DELETE] = {fill_delete, answer_user, STORE_TIMEOUT_MS},
+};
+
+/* Takes a slot and puts the message into this turn's frame. */
+static int admit(dispatcher_t *self, exchange_t *exchange, const message_t *message)
+{
+    int timeout_ms = steps[exchange->route->route].timeout_ms;
+    if (self->stopping)
+        return ERR_STOPPING;
+    exchange->corr = open_requests_take(&self->open, exchange, clock_mono_ms() + timeout_ms);
+    if (exchange->corr == 0)
+        return ERR_OVERLOADED;
+    /* Every member of the union starts where the union starts. */
+    frame_add(&self->requests, exchange->route->message, exchange->corr, &message->user_create);
+    exchange_defer(exchange);
+    return 0;
+}
+
+static void refuse(exchange_t *exchange, int error, const parsed_t *parsed)
+{
+    if (error == ERR_METHOD)
+        exchange_add_header(exchange, "allow", text_of(parsed->match.allow));
+    exchange_refuse(
+        exchange, (problem_t){.error = error,
+                              .detail = parsed->detail.text[0] != '\0' ? parsed->detail.text : NULL,
+                              .invalid = parsed->input.invalid,
+                              .invalid_count = parsed->input.invalid_count});
+}
+
+void dispatch_request(dispatcher_t *self, listener_kind_t listener, exchange_t *exchange)
+{
+    const h2o_req_t *req = exchange->req;
+    parsed_t parsed;
+    parsed.detail.text[0] = '\0';
+    parsed.input.document = NULL;
+    parsed.input.invalid_count = 0;
+    memset(&parsed.message, 0, sizeof(parsed.message));
+    int error = route_match(&parsed.match, listener, self->conf->prefix,
+                            (text_t){req->input.method.base, req->input.method.len},
+                            (text_t){req->input.path.base, req->input.path.len});
+    exchange->route = parsed.match.info;
+    if (error == 0 && !exchange->route->asks_store) {
+        exchange_reply(exchange, TEXT("{\"status\":\"ok\"}"));
+        return;
+    }
+    if (error == 0)
+        error = steps[exchange->route->route].fill(self, exchange, &parsed);
+    if (error == 0)
+        error = admit(self, exchange, &parsed.message);
+    if (error != 0)
+        refuse(exchange, error, &parsed);
+    user_input_fini(&parsed.input);
+}
+
+bool dispatch_reply(dispatcher_t *self, uint64_t corr, const msg_user_reply_t *reply)
+{
+    exchange_t *exchange = NULL;
+    if (!open_requests_settle(&self->open, corr, &exchange))
+        return false;
+    if (exchange == NULL)
+        return true; /* its client has left or was told to try again */
+    exchange->corr = 0;
+    if (reply->error == 0) {
+        steps[exchange->route->route].answer(self, exchange, reply);
+        return true;
+    }
+    int error = (int)reply->error;
+    if (error_info(error)->http_status == 0)
+        error = ERR_STORE_UNAVAILABLE; /* what happened inside is no client's business */
+    exchange_refuse(exchange, (problem_t){.error = error});
+    return true;
+}
+
+void dispatch_timeouts(dispatcher_t *self, int64_t now_ms)
+{
+    uint32_t cursor = 0;
+    exchange_t *exchange;
+    while ((exchange = open_requests_expire(&self->open, now_ms, &cursor)) != NULL) {
+        exchange->corr = 0;
+        problem_t problem = {.error = ERR_STORE_UNAVAILABLE,
+                             .detail = "The database did not answer in time. Whether the request "
+                                       "took effect is unknown: read the user before sending it "
+                                       "again."};
+        if (exchange->route->route == ROUTE_READYZ)
+            problem.detail = "The database did not answer in time.";
+        exchange_refuse(exchange, problem);
+    }
+}
