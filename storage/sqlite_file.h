@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sqlite_file.h - opening a SQLite database as this project keeps one: WAL, synchronous=FULL,
+ * migrations by user_version, checkpoints by the owner instead of inside a commit.
+ *
+ * Threads   A connection belongs to the thread that opened it.
+ */
+#ifndef USERBUS_STORAGE_SQLITE_FILE_H
+#define USERBUS_STORAGE_SQLITE_FILE_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pipeline/actor.h" /* detail_t */
+
+/* What a database of one kind looks like. */
+typedef struct sqlite_schema {
+    const char *what;              /* as an operator calls it: "users' database" */
+    int32_t application_id;        /* PRAGMA application_id; tells a file of another kind */
+    const char *const *migrations; /* [i] takes user_version i to i + 1, in one transaction each */
+    int version;                   /* number of migrations */
+    bool single_process;           /* only one process at a time may open it for writing */
+} sqlite_schema_t;
+
+typedef struct sqlite_file {
+    sqlite3 *connection;
+    int lock_fd; /* -1: none; holds the flock of single_process */
+} sqlite_file_t;
+
+/* True when the URL is "sqlite:PATH" with a path; *path then points into it. */
+bool sqlite_url_path(const char *url, const char **path);
+
+/* Opens or creates the file of "sqlite:PATH" and migrates it. On 0 *out goes to sqlite_file_close. On
+ * ERR_DATABASE_OPEN nothing stays open, a file that was not there is not left behind half made, and
+ * *detail says what to do. */
+int sqlite_file_open(sqlite_file_t *out, const char *url, const sqlite_schema_t *schema,
+                     detail_t *detail) __attribute__((warn_unused_result));
+
+/* For commands that only look: never creates or migrates. ERR_DATABASE_OPEN when the file is not
+ * there, is of another kind or not of this version. */
+int sqlite_file_open_readonly(sqlite_file_t *out, const char *url, const sqlite_schema_t *schema,
+                              detail_t *detail) __attribute__((warn_unused_result));
+
+/* Also of one whose open failed. All statements must be finalized before. */
+void sqlite_file_close(sqlite_file_t *self);
+
+/* Looks and changes nothing: 0 with *detail telling what is there (a file that can be opened, or a
+ * folder in which it can be made), else ERR_DATABASE_OPEN with what to do. */
+int sqlite_file_probe(const char *url, const sqlite_schema_t *schema, detail_t *detail);
+
+/* Prepares a table of statements that are kept for the connection's life. ERR_DATABASE_OPEN when the
+ * file lacks what they name; then none is prepared. */
+int sqlite_file_prepare(const sqlite_file_t *self, const char *const *sql, size_t count,
+                        sqlite3_stmt **out, detail_t *detail) __attribute__((warn_unused_result));
+
+void sqlite_file_finalize(sqlite3_stmt **statements, size_t count);
+
+/* Runs statements that give no rows. An SQLite result code. */
+int sqlite_file_exec(const sqlite_file_t *self, const char *sql);
+
+/* Moves what the WAL holds into the database as far as readers allow, without waiting for them
+ * (PASSIVE). Returns an SQLite result code; *frames_left is what stays in the WAL. */
+int sqlite_file_checkpoint(const sqlite_file_t *self, int *frames_left);
+
+/* ERR_STORE_UNAVAILABLE for what may pass (disk full, busy, read-only), ERR_DATABASE_FATAL for what
+ * must never be retried (I/O errors, corruption), whose outcome on the disk nobody knows. `code` is an
+ * extended SQLite result code that is not OK, ROW or DONE. */
+int sqlite_error(int code);
+
+#endif
