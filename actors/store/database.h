@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * database.h - what the store needs of a database: users, the event log and the confirmed positions,
+ * within transactions. An implementation is a class of functions and a URL scheme (database.c).
+ *
+ * Errors    ERR_STORE_UNAVAILABLE: it may pass (disk full, busy); roll the transaction back.
+ *           ERR_DATABASE_FATAL: nobody knows what reached the disk; end, never try again.
+ *           After either of them the transaction can only be rolled back. All other errors leave it
+ *           as it was before the call.
+ * Threads   A database belongs to the thread that opened it. There is one writer.
+ */
+#ifndef USERBUS_ACTORS_STORE_DATABASE_H
+#define USERBUS_ACTORS_STORE_DATABASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pipeline/actor.h" /* detail_t */
+#include "proto/event.h"
+
+typedef struct database_class database_class_t;
+
+/* An implementation's own struct begins with this. */
+typedef struct database {
+    const database_class_t *class;
+} database_t;
+
+/* What is kept of the outbox. */
+typedef struct saved_positions {
+    int64_t head;                       /* position of the last event ever appended; 0: none */
+    int64_t low;                        /* every event up to here is confirmed */
+    int64_t confirmed[PARTITION_COUNT]; /* every event of the partition up to here is confirmed */
+} saved_positions_t;
+
+/* Called for each row; its texts live for the call. False ends the walk. */
+typedef bool (*user_visit_t)(void *context, const user_t *user);
+typedef bool (*event_visit_t)(void *context, const msg_event_t *event);
+
+struct database_class {
+    const char *scheme; /* "sqlite:" */
+
+    /* Opens, or makes, and migrates. ERR_DATABASE_OPEN with *detail. */
+    int (*open)(database_t **out, const char *url, detail_t *detail);
+    void (*close)(database_t *self);
+    /* Looks and changes nothing; *detail in both cases. */
+    int (*probe)(const char *url, detail_t *detail);
+
+    int (*begin)(database_t *self);
+    /* After an error it is rolled back. */
+    int (*commit)(database_t *self);
+    void (*rollback)(database_t *self);
+
+    /* ERR_USER_NOT_FOUND */
+    int (*user_by_id)(database_t *self, text_t id, user_t *out);
+    int (*user_by_email)(database_t *self, text_t email_key, user_t *out);
+    /* Sets user->row. ERR_EMAIL_TAKEN */
+    int (*user_insert)(database_t *self, user_t *user);
+    /* Writes all but row, id and created_us of the user with that row. ERR_EMAIL_TAKEN */
+    int (*user_update)(database_t *self, const user_t *user);
+    /* Users in order of creation, behind the one with the id `after` (empty: from the start).
+     * ERR_USER_NOT_FOUND: nobody has that id. */
+    int (*user_walk)(database_t *self, text_t after, user_visit_t visit, void *context);
+
+    int (*event_append)(database_t *self, const msg_event_t *event);
+    /* Events behind a position, in order. */
+    int (*event_walk)(database_t *self, int64_t after, event_visit_t visit, void *context);
+    /* Deletes at most `most` of the oldest events, those up to a position that are older than a
+     * time. *deleted may be smaller than what is left. */
+    int (*event_trim)(database_t *self, int64_t up_to, int64_t older_than_us, int most,
+                      int *deleted);
+
+    int (*positions_load)(database_t *self, saved_positions_t *out);
+    /* Saves low and the partitions of the set (bit i: partition i). */
+    int (*positions_save)(database_t *self, const saved_positions_t *positions,
+                          uint64_t partitions);
+
+    /* Housekeeping outside of transactions: moves what the write-ahead log holds into place when there
+     * is enough of it, or any at all while nothing else is to do. */
+    int (*tidy)(database_t *self, bool idle);
+};
+
+/* Opens by the URL's scheme. On 0 *out goes to database_close. */
+int database_open(database_t **out, const char *url, detail_t *detail)
+    __attribute__((warn_unused_result));
+
+/* A NULL *self is fine. */
+void database_close(database_t **self);
+
+/* For `userbus check`: 0 or ERR_DATABASE_OPEN, with *detail in both cases; changes nothing. */
+int database_probe(const char *url, detail_t *detail);
+
+extern const database_class_t sqlite_database;
+
+#endif

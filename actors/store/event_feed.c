@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/store/event_feed.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/errors.h"
+
+enum {
+    READ_MAX = 256,  /* events read from the log for one bridge at a time */
+    SCAN_MAX = 4096, /* rows looked at for them */
+};
+
+/* --- start and end ---------------------------------------------------------------------------- */
+
+static bool count_event(void *context, const msg_event_t *event)
+{
+    outbox_count(context, (unsigned)event->partition, event->position);
+    return true;
+}
+
+int event_feed_init(event_feed_t *self, mailroom_t *room, database_t *database,
+                    unsigned bridge_count, int64_t max_events)
+{
+    saved_positions_t saved;
+    self->room = room;
+    self->database = database;
+    int error = database->class->positions_load(database, &saved);
+    if (error != 0)
+        return error;
+    outbox_init(&self->outbox, max_events, bridge_count, saved.head, saved.confirmed);
+    return database->class->event_walk(database, saved.low, count_event, &self->outbox);
+}
+
+void event_feed_fini(event_feed_t *self)
+{
+    for (unsigned i = 0; i < self->outbox.bridge_count; i++) {
+        sender_close(&self->senders[i]);
+        frame_clear(&self->frames[i]);
+    }
+}
+
+/* --- with the batch --------------------------------------------------------------------------- */
+
+int event_feed_append(event_feed_t *self, msg_event_t *event)
+{
+    unsigned partition = (unsigned)event->partition;
+    event->position = outbox_append(&self->outbox, partition);
+    int error = self->database->class->event_append(self->database, event);
+    if (error != 0)
+        return error;
+    int bridge = outbox_hand_over(&self->outbox, partition, event->position);
+    if (bridge != OUTBOX_NOBODY)
+        frame_add(&self->frames[bridge], MSG_event, 0, event);
+    return 0;
+}
+
+/* Only an attached bridge has credit, so a frame that holds something has somebody to go to. */
+void event_feed_send(event_feed_t *self)
+{
+    for (unsigned i = 0; i < self->outbox.bridge_count; i++)
+        if (self->frames[i].count > 0)
+            sender_send(self->senders[i], &self->frames[i]);
+}
+
+void event_feed_roll_back(event_feed_t *self, const outbox_t *savepoint)
+{
+    self->outbox = *savepoint;
+    for (unsigned i = 0; i < self->outbox.bridge_count; i++)
+        frame_clear(&self->frames[i]);
+}
+
+/* --- from the log ----------------------------------------------------------------------------- */
+
+typedef struct recount {
+    outbox_t *outbox;
+    unsigned bridge;
+} recount_t;
+
+static bool recount_event(void *context, const msg_event_t *event)
+{
+    const recount_t *recount = context;
+    if ((unsigned)event->partition % recount->outbox->bridge_count == recount->bridge)
+        outbox_count(recount->outbox, (unsigned)event->partition, event->position);
+    return true;
+}
+
+int event_feed_attach(event_feed_t *self, const msg_bridge_attach_t *attach)
+{
+    unsigned bridge = (unsigned)attach->bridge;
+    char address[ADDRESS_MAX_BYTES];
+    must(bridge < self->outbox.bridge_count);
+    snprintf(address, sizeof(address), "bridge.%u", bridge);
+    /* Its mailbox is another one than in its life before, and what was sent there is gone with it. */
+    sender_close(&self->senders[bridge]);
+    self->senders[bridge] = sender_open(self->room, address);
+    if (!outbox_attach(&self->outbox, bridge, attach->attach_id, attach->credit))
+        return 0;
+    recount_t recount = {&self->outbox, bridge};
+    return self->database->class->event_walk(self->database, outbox_low(&self->outbox),
+                                             recount_event, &recount);
+}
+
+typedef struct log_reading {
+    event_feed_t *feed;
+    unsigned bridge;
+    int scanned, taken;
+    bool interrupted; /* before the end of the log */
+} log_reading_t;
+
+static bool read_event(void *context, const msg_event_t *event)
+{
+    log_reading_t *reading = context;
+    outbox_t *outbox = &reading->feed->outbox;
+    reading->interrupted = reading->scanned == SCAN_MAX || reading->taken == READ_MAX ||
+                           !outbox_wants_log(outbox, reading->bridge);
+    if (reading->interrupted)
+        return false;
+    reading->scanned++;
+    if (outbox_take(outbox, reading->bridge, (unsigned)event->partition, event->position)) {
+        frame_add(&reading->feed->frames[reading->bridge], MSG_event, 0, event);
+        reading->taken++;
+    }
+    return true;
+}
+
+int event_feed_read_log(event_feed_t *self, bool *more)
+{
+    *more = false;
+    for (unsigned i = 0; i < self->outbox.bridge_count; i++) {
+        log_reading_t reading = {.feed = self, .bridge = i};
+        if (!outbox_wants_log(&self->outbox, i))
+            continue;
+        int error = self->database->class->event_walk(
+            self->database, self->outbox.bridges[i].handed, read_event, &reading);
+        if (error != 0)
+            return error;
+        if (!reading.interrupted)
+            outbox_caught_up(&self->outbox, i);
+        *more = *more || outbox_wants_log(&self->outbox, i);
+    }
+    event_feed_send(self);
+    return 0;
+}
+
+/* --- positions -------------------------------------------------------------------------------- */
+
+int event_feed_save(event_feed_t *self)
+{
+    outbox_t *outbox = &self->outbox;
+    saved_positions_t positions = {.head = outbox->head, .low = outbox_low(outbox)};
+    memcpy(positions.confirmed, outbox->confirmed, sizeof(positions.confirmed));
+    int error = self->database->class->positions_save(self->database, &positions, outbox->unsaved);
+    if (error == 0)
+        outbox->unsaved = 0;
+    return error;
+}

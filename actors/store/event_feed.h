@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * event_feed.h - committed events on their way to the bridges: what the outbox decides, done. Part of
+ * the store actor.
+ *
+ * Bound     a bridge is sent no more than the credit it gave; the rest waits in the event log.
+ */
+#ifndef USERBUS_ACTORS_STORE_EVENT_FEED_H
+#define USERBUS_ACTORS_STORE_EVENT_FEED_H
+
+#include "actors/store/database.h"
+#include "actors/store/outbox.h"
+#include "pipeline/mailbox.h"
+
+typedef struct event_feed {
+    mailroom_t *room;     /* borrowed */
+    database_t *database; /* borrowed */
+    outbox_t outbox;
+    sender_t *senders[OUTBOX_BRIDGES_MAX]; /* NULL: has not attached yet */
+    frame_t frames[OUTBOX_BRIDGES_MAX];    /* to be sent after COMMIT */
+} event_feed_t;
+
+/* Takes the outbox up where the database has it. An error is the database's. Zeroed before. */
+int event_feed_init(event_feed_t *self, mailroom_t *room, database_t *database,
+                    unsigned bridge_count, int64_t max_events) __attribute__((warn_unused_result));
+
+/* Also of a zeroed one. */
+void event_feed_fini(event_feed_t *self);
+
+/* Gives the event its position and appends it to the log, within the transaction at hand. An error is
+ * the database's. */
+int event_feed_append(event_feed_t *self, msg_event_t *event) __attribute__((warn_unused_result));
+
+/* After COMMIT: what was appended goes to the bridges that keep up. */
+void event_feed_send(event_feed_t *self);
+
+/* After a rollback: what was appended since the outbox looked like `savepoint` is forgotten. */
+void event_feed_roll_back(event_feed_t *self, const outbox_t *savepoint);
+
+/* A bridge begins a life. An error is the database's. */
+int event_feed_attach(event_feed_t *self, const msg_bridge_attach_t *attach)
+    __attribute__((warn_unused_result));
+
+/* Reads the log a little for each bridge that lags and has credit, and sends it on. *more: there is
+ * more to read at once. An error is the database's. */
+int event_feed_read_log(event_feed_t *self, bool *more) __attribute__((warn_unused_result));
+
+/* Saves the positions that moved, within the transaction at hand. An error is the database's. */
+int event_feed_save(event_feed_t *self) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sqlite_database.c - the store's database in one SQLite file.
+ *
+ * Every statement is prepared once, and each is one row of a table; what a call binds and reads is
+ * beside it. Ids of users grow with time (UUIDv7), so their index is appended to like the tables.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/store/database.h"
+#include "proto/errors.h"
+#include "storage/sqlite_file.h"
+
+enum {
+    CHECKPOINT_FRAMES = 4000,  /* pages in the WAL before a checkpoint interrupts the work */
+    LOW_ROW = PARTITION_COUNT, /* of the table position: saved_positions_t.low */
+};
+
+static const char *const migrations[] = {
+    "CREATE TABLE user ("
+    " row INTEGER PRIMARY KEY,"
+    " id BLOB NOT NULL UNIQUE,"
+    " email TEXT NOT NULL,"
+    " email_key TEXT NOT NULL UNIQUE,"
+    " first_name TEXT NOT NULL,"
+    " last_name TEXT NOT NULL,"
+    " view_count INTEGER NOT NULL,"
+    " is_valid INTEGER NOT NULL,"
+    " version INTEGER NOT NULL,"
+    " sequence INTEGER NOT NULL,"
+    " created_us INTEGER NOT NULL,"
+    " updated_us INTEGER NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE event ("
+    " position INTEGER PRIMARY KEY,"
+    " partition INTEGER NOT NULL,"
+    " kind INTEGER NOT NULL,"
+    " sequence INTEGER NOT NULL,"
+    " user_id BLOB NOT NULL,"
+    " id BLOB NOT NULL,"
+    " created_us INTEGER NOT NULL,"
+    " request_id TEXT NOT NULL,"
+    " traceparent TEXT NOT NULL,"
+    " tracestate TEXT NOT NULL,"
+    " body BLOB NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE position ("
+    " partition INTEGER PRIMARY KEY," /* 64: every event up to here is confirmed */
+    " confirmed INTEGER NOT NULL"
+    ") STRICT;",
+};
+
+static const sqlite_schema_t schema = {.what = "users' database",
+                                       .application_id = 0x75627573,
+                                       .migrations = migrations,
+                                       .version = sizeof(migrations) / sizeof(migrations[0]),
+                                       .single_process = true};
+
+#define USER_COLUMNS                                                                               \
+    "row, id, email, email_key, first_name, last_name, view_count, is_valid, version, sequence, "  \
+    "created_us, updated_us"
+#define EVENT_COLUMNS                                                                              \
+    "position, partition, kind, sequence, user_id, id, created_us, request_id, traceparent, "      \
+    "tracestate, body"
+
+typedef enum statement {
+    BEGIN,
+    COMMIT,
+    ROLLBACK,
+    USER_BY_ID,
+    USER_BY_EMAIL,
+    USER_INSERT,
+    USER_UPDATE,
+    USER_WALK,
+    EVENT_APPEND,
+    EVENT_WALK,
+    EVENT_TRIM,
+    EVENT_FIRST,
+    EVENT_LAST,
+    POSITION_WALK,
+    POSITION_SAVE,
+    STATEMENT_COUNT
+} statement_t;
+
+static const char *const statements[STATEMENT_COUNT] = {
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
+    [USER_BY_ID] = "SELECT " USER_COLUMNS " FROM user WHERE id = ?1",
+    [USER_BY_EMAIL] = "SELECT " USER_COLUMNS " FROM user WHERE email_key = ?1",
+    [USER_INSERT] = "INSERT INTO user (" USER_COLUMNS ")"
+                    " VALUES (NULL, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    [USER_UPDATE] = "UPDATE user SET email = ?3, email_key = ?4, first_name = ?5, last_name = ?6,"
+                    " view_count = ?7, is_valid = ?8, version = ?9, sequence = ?10,"
+                    " updated_us = ?12 WHERE row = ?1",
+    [USER_WALK] = "SELECT " USER_COLUMNS " FROM user WHERE row > ?1 ORDER BY row",
+    [EVENT_APPEND] = "INSERT INTO event (" EVENT_COLUMNS ")"
+                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    [EVENT_WALK] = "SELECT " EVENT_COLUMNS " FROM event WHERE position > ?1 ORDER BY position",
+    [EVENT_TRIM] = "DELETE FROM event WHERE position <= ?1 AND created_us < ?2",
+    [EVENT_FIRST] = "SELECT min(position) FROM event",
+    [EVENT_LAST] = "SELECT max(position) FROM event",
+    [POSITION_WALK] = "SELECT partition, confirmed FROM position",
+    [POSITION_SAVE] = "INSERT OR REPLACE INTO position (partition, confirmed) VALUES (?1, ?2)",
+};
+
+typedef struct sqlite_store {
+    database_t super;
+    sqlite_file_t file;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    int wal_frames; /* in the WAL and not yet moved, as of the last commit or checkpoint */
+} sqlite_store_t;
+
+static sqlite_store_t *store_of(database_t *self)
+{
+    return (sqlite_store_t *)self;
+}
+
+/* --- running statements ----------------------------------------------------------------------- */
+
+static void bind_text(sqlite3_stmt *statement, int index, text_t text)
+{
+    /* A NULL pointer would bind NULL instead of the empty text. */
+    (void)sqlite3_bind_text(statement, index, text.size > 0 ? text.data : "", (int)text.size,
+                            SQLITE_STATIC);
+}
+
+static void bind_blob(sqlite3_stmt *statement, int index, text_t bytes)
+{
+    (void)sqlite3_bind_blob(statement, index, bytes.size > 0 ? bytes.data : "", (int)bytes.size,
+                            SQLITE_STATIC);
+}
+
+/* Statements are reset at once: one that is left open would keep a commit from ending. */
+static void end_statement(sqlite3_stmt *statement)
+{
+    (void)sqlite3_reset(statement);
+    (void)sqlite3_clear_bindings(statement);
+}
+
+/* Runs a statement that gives no rows. */
+static int run(sqlite3_stmt *statement)
+{
+    int code = sqlite3_step(statement);
+    end_statement(statement);
+    if (code == SQLITE_DONE)
+        return 0;
+    return code == SQLITE_CONSTRAINT_UNIQUE ? ERR_EMAIL_TAKEN : sqlite_error(code);
+}
+
+/* Runs a statement that gives one row with one number; NULL is 0. */
+static int read_number(sqlite3_stmt *statement, int64_t *out)
+{
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        *out = sqlite3_column_int64(statement, 0);
+    end_statement(statement);
+    return code == SQLITE_ROW ? 0 : sqlite_error(code);
+}
+
+static text_t column_text(sqlite3_stmt *statement, int column)
+{
+    const void *data = sqlite3_column_blob(statement, column);
+    return (text_t){data, (size_t)sqlite3_column_bytes(statement, column)};
+}
+
+static void copy_text(char *to, size_t size, text_t from)
+{
+    size_t length = from.size < size ? from.size : size - 1;
+    if (length > 0)
+        memcpy(to, from.data, length);
+    to[length] = '\0';
+}
+
+/* --- users ------------------------------------------------------------------------------------ */
+
+static void read_user(sqlite3_stmt *statement, user_t *out)
+{
+    text_t id = column_text(statement, 1);
+    out->row = sqlite3_column_int64(statement, 0);
+    memset(out->id, 0, ID_BYTES);
+    if (id.size == ID_BYTES)
+        memcpy(out->id, id.data, ID_BYTES);
+    copy_text(out->email, sizeof(out->email), column_text(statement, 2));
+    copy_text(out->email_key, sizeof(out->email_key), column_text(statement, 3));
+    copy_text(out->first_name, sizeof(out->first_name), column_text(statement, 4));
+    copy_text(out->last_name, sizeof(out->last_name), column_text(statement, 5));
+    out->view_count = sqlite3_column_int64(statement, 6);
+    out->is_valid = sqlite3_column_int64(statement, 7) != 0;
+    out->version = sqlite3_column_int64(statement, 8);
+    out->sequence = sqlite3_column_int64(statement, 9);
+    out->created_us = sqlite3_column_int64(statement, 10);
+    out->updated_us = sqlite3_column_int64(statement, 11);
+}
+
+static void bind_user(sqlite3_stmt *statement, const user_t *user)
+{
+    (void)sqlite3_bind_int64(statement, 1, user->row);
+    bind_blob(statement, 2, (text_t){(const char *)user->id, ID_BYTES});
+    bind_text(statement, 3, text_of(user->email));
+    bind_text(statement, 4, text_of(user->email_key));
+    bind_text(statement, 5, text_of(user->first_name));
+    bind_text(statement, 6, text_of(user->last_name));
+    (void)sqlite3_bind_int64(statement, 7, user->view_count);
+    (void)sqlite3_bind_int64(statement, 8, user->is_valid);
+    (void)sqlite3_bind_int64(statement, 9, user->version);
+    (void)sqlite3_bind_int64(statement, 10, user->sequence);
+    (void)sqlite3_bind_int64(statement, 11, user->created_us);
+    (void)sqlite3_bind_int64(statement, 12, user->updated_us);
+}
+
+static int find_user(sqlite3_stmt *statement, user_t *out)
+{
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        read_user(statement, out);
+    end_statement(statement);
+    if (code == SQLITE_ROW)
+        return 0;
+    return code == SQLITE_DONE ? ERR_USER_NOT_FOUND : sqlite_error(code);
+}
+
+static int user_by_id(database_t *self, text_t id, user_t *out)
+{
+    sqlite3_stmt *statement = store_of(self)->statements[USER_BY_ID];
+    bind_blob(statement, 1, id);
+    return find_user(statement, out);
+}
+
+static int user_by_email(database_t *self, text_t email_key, user_t *out)
+{
+    sqlite3_stmt *statement = store_of(self)->statements[USER_BY_EMAIL];
+    bind_text(statement, 1, email_key);
+    return find_user(statement, out);
+}
+
+static int user_insert(database_t *self, user_t *user)
+{
+    sqlite_store_t *store = store_of(self);
+    bind_user(store->statements[USER_INSERT], user);
+    int error = run(store->statements[USER_INSERT]);
+    if (error == 0)
+        user->row = sqlite3_last_insert_rowid(store->file.connection);
+    return error;
+}
+
+static int user_update(database_t *self, const user_t *user)
+{
+    sqlite3_stmt *statement = store_of(self)->statements[USER_UPDATE];
+    bind_user(statement, user);
+    return run(statement);
+}
+
+static int user_walk(database_t *self, text_t after, user_visit_t visit, void *context)
+{
+    sqlite3_stmt *statement = store_of(self)->statements[USER_WALK];
+    user_t user = {0};
+    int error = after.size > 0 ? user_by_id(self, after, &user) : 0;
+    if (error != 0)
+        return error;
+    (void)sqlite3_bind_int64(statement, 1, user.row);
+    int code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        read_user(statement, &user);
+        if (!visit(context, &user))
+            break;
+    }
+    end_statement(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? 0 : sqlite_error(code);
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+static int event_append(database_t *self, const msg_event_t *event)
+{
+    sqlite3_stmt *statement = store_of(self)->statements[EVENT_APPEND];
+    (void)sqlite3_bind_int64(statement, 1, event->position);
+    (void)sqlite3_bind_int64(statement, 2, event->partition);
+    (void)sqlite3_bind_int64(statement, 3, event->kind);
+    (void)sqlite3_bind_int64(statement, 4, event->sequence);
+    bind_blob(statement, 5, event->user_id);
+    bind_blob(statement, 6, event->id);
+    (void)sqlite3_bind_int64(statement, 7, event->created_us);
+    bind_text(statement, 8, event->request_id);
+    bind_text(statement, 9, event->traceparent);
+    bind_text(statement, 10, event->tracestate);
+    bind_blob(statement, 11, event->body);
+    return run(statement);
+}
+
+static msg_event_t read_event(sqlite3_stmt *statement)
+{
+    return (msg_event_t){.position = sqlite3_column_int64(statement, 0),
+                         .partition = sqlite3_column_int64(statement, 1),
+                         .kind = sqlite3_column_int64(statement, 2),
+                         .sequence = sqlite3_column_int64(statement, 3),
+                         .user_id = column_text(statement, 4),
+                         .id = column_text(statement, 5),
+                         .created_us = sqlite3_column_int64(statement, 6),
+                         .request_id = column_text(statement, 7),
+                         .traceparent = column_text(statement, 8),
+                         .tracestate = column_text(statement, 9),
+                         .body = column_text(statement, 10)};
+}
+
+/* What stands in the file may have been written by anybody. */
+static bool event_is_well(const msg_event_t *event)
+{
+    const message_info_t *info = &message_infos[MSG_event];
+    for (size_t i = 0; i < info->field_count; i++) {
+        const field_info_t *field = &info->fields[i];
+        const char *at = (const char *)event + field->offset;
+        int64_t value = field->type == FIELD_INT
+                            ? *(const int64_t *)(const void *)at
+                            : (int64_t)((const text_t *)(const void *)at)->size;
+        if (value < field->lo || value > field->hi)
+            return false;
+    }
+    return true;
+}
+
+static int event_walk(database_t *self, int64_t after, event_visit_t visit, void *context)
+{
+    sqlite3_stmt *statement = store_of(self)->statements[EVENT_WALK];
+    (void)sqlite3_bind_int64(statement, 1, after);
+    int code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        const msg_event_t event = read_event(statement);
+        if (!event_is_well(&event)) {
+            code = SQLITE_CORRUPT;
+            break;
+        }
+        if (!visit(context, &event))
+            break;
+    }
+    end_statement(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? 0 : sqlite_error(code);
+}
+
+static int event_trim(database_t *self, int64_t up_to, int64_t older_than_us, int most,
+                      int *deleted)
+{
+    sqlite_store_t *store = store_of(self);
+    int64_t first = 0;
+    *deleted = 0;
+    int error = read_number(store->statements[EVENT_FIRST], &first);
+    if (error != 0 || first == 0 || first > up_to)
+        return error;
+    int64_t last = first + most - 1 < up_to ? first + most - 1 : up_to;
+    (void)sqlite3_bind_int64(store->statements[EVENT_TRIM], 1, last);
+    (void)sqlite3_bind_int64(store->statements[EVENT_TRIM], 2, older_than_us);
+    error = run(store->statements[EVENT_TRIM]);
+    *deleted = error == 0 ? sqlite3_changes(store->file.connection) : 0;
+    return error;
+}
+
+/* --- positions -------------------------------------------------------------------------------- */
+
+static int positions_load(database_t *self, saved_positions_t *out)
+{
+    sqlite_store_t *store = store_of(self);
+    sqlite3_stmt *statement = store->statements[POSITION_WALK];
+    *out = (saved_positions_t){0};
+    int code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        int64_t partition = sqlite3_column_int64(statement, 0);
+        int64_t confirmed = sqlite3_column_int64(statement, 1);
+        if (partition == LOW_ROW)
+            out->low = confirmed;
+        else if (partition >= 0 && partition < PARTITION_COUNT)
+            out->confirmed[partition] = confirmed;
+        /* The log may have been trimmed to nothing, which must not make positions begin again. */
+        out->head = confirmed > out->head ? confirmed : out->head;
+    }
+    end_statement(statement);
+    if (code != SQLITE_DONE)
+        return sqlite_error(code);
+    int64_t last = 0;
+    int error = read_number(store->statements[EVENT_LAST], &last);
+    out->head = last > out->head ? last : out->head;
+    return error;
+}
+
+static int save_position(sqlite_store_t *store, int row, int64_t confirmed)
+{
+    sqlite3_stmt *statement = store->statements[POSITION_SAVE];
+    (void)sqlite3_bind_int64(statement, 1, row);
+    (void)sqlite3_bind_int64(statement, 2, confirmed);
+    return run(statement);
+}
+
+static int positions_save(database_t *self, const saved_positions_t *positions, uint64_t partitions)
+{
+    sqlite_store_t *store = store_of(self);
+    int error = save_position(store, LOW_ROW, positions->low);
+    for (int i = 0; i < PARTITION_COUNT && error == 0; i++)
+        if ((partitions >> i & 1) != 0)
+            error = save_position(store, i, positions->confirmed[i]);
+    return error;
+}
+
+/* --- transactions ----------------------------------------------------------------------------- */
+
+static int begin(database_t *self)
+{
+    return run(store_of(self)->statements[BEGIN]);
+}
+
+static void rollback(database_t *self)
+{
+    sqlite_store_t *store = store_of(self);
+    /* Some errors have rolled it back already. */
+    if (sqlite3_get_autocommit(store->file.connection) == 0)
+        (void)run(store->statements[ROLLBACK]);
+}
+
+static int commit(database_t *self)
+{
+    int error = run(store_of(self)->statements[COMMIT]);
+    if (error != 0)
+        rollback(self);
+    return error;
+}
+
+static int count_frames(void *argument, sqlite3 *connection, const char *name, int frames)
+{
+    sqlite_store_t *store = argument;
+    (void)connection;
+    (void)name;
+    store->wal_frames = frames;
+    return SQLITE_OK;
+}
+
+static int tidy(database_t *self, bool idle)
+{
+    sqlite_store_t *store = store_of(self);
+    if (store->wal_frames == 0 || (!idle && store->wal_frames < CHECKPOINT_FRAMES))
+        return 0;
+    int code = sqlite_file_checkpoint(&store->file, &store->wal_frames);
+    return code == SQLITE_OK || code == SQLITE_BUSY ? 0 : sqlite_error(code);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void close_store(database_t *self)
+{
+    sqlite_store_t *store = store_of(self);
+    sqlite_file_finalize(store->statements, STATEMENT_COUNT);
+    sqlite_file_close(&store->file);
+    free(store);
+}
+
+static int open_store(database_t **out, const char *url, detail_t *detail)
+{
+    sqlite_store_t *store = calloc(1, sizeof(*store));
+    must(store != NULL);
+    store->super.class = &sqlite_database;
+    int error = sqlite_file_open(&store->file, url, &schema, detail);
+    if (error == 0)
+        error = sqlite_file_prepare(&store->file, statements, STATEMENT_COUNT, store->statements,
+                                    detail);
+    if (error != 0) {
+        close_store(&store->super);
+        return error;
+    }
+    (void)sqlite3_wal_hook(store->file.connection, count_frames, store);
+    *out = &store->super;
+    return 0;
+}
+
+static int probe_store(const char *url, detail_t *detail)
+{
+    return sqlite_file_probe(url, &schema, detail);
+}
+
+const database_class_t sqlite_database = {
+    .scheme = "sqlite:",
+    .open = open_store,
+    .close = close_store,
+    .probe = probe_store,
+    .begin = begin,
+    .commit = commit,
+    .rollback = rollback,
+    .user_by_id = user_by_id,
+    .user_by_email = user_by_email,
+    .user_insert = user_insert,
+    .user_update = user_update,
+    .user_walk = user_walk,
+    .event_append = event_append,
+    .event_walk = event_walk,
+    .event_trim = event_trim,
+    .positions_load = positions_load,
+    .positions_save = positions_save,
+    .tidy = tidy,
+};

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * store_actor.c - drains its mailbox into one transaction, commits it, answers everyone, hands the
+ * events on.
+ *
+ * A batch is at most BATCH_MAX requests. What bridges and the supervisor say waits for its end, so that
+ * a batch that fails can take the outbox back to where it was. Positions ride in a batch's commit;
+ * with no batch to ride in they get a commit of their own.
+ */
+#include "actors/store/store_actor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "actors/store/database.h"
+#include "actors/store/event_feed.h"
+#include "actors/store/user_service.h"
+#include "pipeline/clock.h"
+#include "pipeline/log.h"
+#include "proto/errors.h"
+#include "proto/uuid7.h"
+
+enum {
+    HTTP_MAX = 64,
+    BATCH_MAX = 512,
+    CONTROLS_MAX = 256, /* messages that wait for the end of a batch; a full list ends it */
+    TRIM_MAX = 1024,    /* events deleted at a time: faster than any client adds them */
+    SAVE_EVERY_MS = 20,
+    TRIM_EVERY_MS = 20,
+    TRIM_IDLE_MS = 1000, /* after a look that found nothing to delete */
+    RETRY_MS = 1000,     /* after positions could not be saved */
+    IDLE_MS = 100,       /* without a request: time for a checkpoint */
+};
+
+typedef enum store_state {
+    STORE_WORKING,
+    STORE_STOPPING, /* what is still in the mailbox is refused, positions are kept */
+    STORE_STATE_COUNT
+} store_state_t;
+
+/* Whom to tell when a batch fails. */
+typedef struct asker {
+    int64_t reply_to;
+    uint64_t corr;
+} asker_t;
+
+typedef struct batch {
+    bool open; /* a transaction is */
+    int error; /* of the database: the batch cannot be committed */
+    asker_t askers[BATCH_MAX];
+    size_t count;
+    outbox_t savepoint;
+    message_t controls[CONTROLS_MAX]; /* only such as hold no text */
+    size_t control_count;
+} batch_t;
+
+typedef struct store {
+    actor_self_t self;
+    store_conf_t conf;
+    store_state_t state;
+    database_t *database;
+    event_feed_t feed;
+    batch_t batch;
+
+    frame_reader_t reader;
+    bool in_frame; /* the reader stands in a frame */
+    sender_t *https[HTTP_MAX];
+    frame_t replies[HTTP_MAX];
+    user_outcome_t outcome;   /* of the request at hand */
+    text_buffer_t json, body; /* of its user, and of its event */
+
+    int64_t next_save_ms, next_trim_ms, last_request_ms; /* monotonic */
+    bool idle;                                           /* nothing came for IDLE_MS */
+} store_t;
+
+static void set_state(store_t *self, store_state_t next)
+{
+    static const char *const names[STORE_STATE_COUNT] = {
+        [STORE_WORKING] = "working",
+        [STORE_STOPPING] = "stopping",
+    };
+    must(next > self->state);
+    self->state = next;
+    log_event(LOG_INFO, self->self.name, names[next],
+              LOG_INT("unconfirmed", outbox_size(&self->feed.outbox)));
+}
+
+/* --- the batch -------------------------------------------------------------------------------- */
+
+static void add_reply(store_t *self, const asker_t *asker, const msg_user_reply_t *reply)
+{
+    must(asker->reply_to < self->conf.http_count);
+    frame_add(&self->replies[asker->reply_to], MSG_user_reply, asker->corr, reply);
+}
+
+static int open_batch(store_t *self)
+{
+    batch_t *batch = &self->batch;
+    if (batch->open)
+        return 0;
+    batch->savepoint = self->feed.outbox;
+    int error = self->database->class->begin(self->database);
+    batch->open = error == 0;
+    return error;
+}
+
+static bool positions_are_due(const store_t *self, int64_t now_ms)
+{
+    return self->feed.outbox.unsaved != 0 && now_ms >= self->next_save_ms;
+}
+
+/* Within a transaction. */
+static int save_positions(store_t *self, int64_t now_ms)
+{
+    self->next_save_ms = now_ms + SAVE_EVERY_MS;
+    return event_feed_save(&self->feed);
+}
+
+/* Takes everything back to before the batch and tells those who wait. */
+static void fail_batch(store_t *self, int error)
+{
+    batch_t *batch = &self->batch;
+    if (batch->open) {
+        self->database->class->rollback(self->database);
+        event_feed_roll_back(&self->feed, &batch->savepoint);
+    }
+    for (unsigned i = 0; i < self->conf.http_count; i++)
+        frame_clear(&self->replies[i]);
+    for (size_t i = 0; i < batch->count; i++)
+        add_reply(self, &batch->askers[i], &(msg_user_reply_t){.error = error});
+    log_event(LOG_ERROR, self->self.name, "batch_failed",
+              LOG_INT("requests", (int64_t)batch->count),
+              LOG_STR("error", error_info(error)->title));
+}
+
+/* Answers only after COMMIT. Returns ERR_DATABASE_FATAL when the store must end, with nobody
+ * answered, since nobody knows the outcome. */
+static int end_batch(store_t *self)
+{
+    batch_t *batch = &self->batch;
+    int64_t now_ms = clock_mono_ms();
+    int error = batch->error;
+    if (error == 0 && batch->open && positions_are_due(self, now_ms))
+        error = save_positions(self, now_ms);
+    if (error == 0 && batch->open)
+        error = self->database->class->commit(self->database);
+    if (error == ERR_DATABASE_FATAL)
+        return error;
+    if (error != 0)
+        fail_batch(self, error);
+    if (batch->count > 0)
+        self->last_request_ms = now_ms;
+    batch->open = false;
+    batch->error = 0;
+    batch->count = 0;
+    for (unsigned i = 0; i < self->conf.http_count; i++)
+        sender_send(self->https[i], &self->replies[i]);
+    event_feed_send(&self->feed);
+    return 0;
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+static int create(store_t *self, const message_t *message, int64_t now_us)
+{
+    return user_create(self->database, &message->user_create, now_us, &self->outcome);
+}
+
+static int read_one(store_t *self, const message_t *message, int64_t now_us)
+{
+    (void)now_us;
+    return user_read(self->database, &message->user_read, self->conf.read_events, &self->outcome);
+}
+
+static int update(store_t *self, const message_t *message, int64_t now_us)
+{
+    return user_update(self->database, &message->user_update, now_us, &self->outcome);
+}
+
+static int delete_one(store_t *self, const message_t *message, int64_t now_us)
+{
+    return user_delete(self->database, &message->user_delete, now_us, &self->outcome);
+}
+
+/* The requests that may be events. */
+static const struct {
+    int (*run)(store_t *self, const message_t *message, int64_t now_us);
+    event_kind_t kind;
+} rules[MSG_count] = {
+    [MSG_user_create] = {create, EVENT_USER_CREATE},
+    [MSG_user_read] = {read_one, EVENT_USER_READ},
+    [MSG_user_update] = {update, EVENT_USER_UPDATE},
+    [MSG_user_delete] = {delete_one, EVENT_USER_DELETE},
+};
+
+/* Appends the event of what was just done; self->json holds the user. */
+static int append_event(store_t *self, const message_t *message, int64_t now_us)
+{
+    /* All of these requests begin with the same fields (C11 section 6.5.2.3 paragraph 6). */
+    const msg_user_create_t *request = &message->user_create;
+    const user_t *user = &self->outcome.user;
+    uint8_t id[UUID_BYTES];
+    uuid7_make(id, now_us / 1000);
+    text_buffer_clear(&self->body);
+    event_body_json(&self->body, now_us, self->conf.queue, text_buffer_view(&self->json));
+    msg_event_t event = {.partition = partition_of(user->id),
+                         .kind = rules[message->type].kind,
+                         .sequence = user->sequence,
+                         .created_us = now_us,
+                         .id = {(const char *)id, UUID_BYTES},
+                         .user_id = {(const char *)user->id, ID_BYTES},
+                         .request_id = request->request_id,
+                         .traceparent = request->traceparent,
+                         .tracestate = request->tracestate,
+                         .body = text_buffer_view(&self->body)};
+    return event_feed_append(&self->feed, &event);
+}
+
+static int change_user(store_t *self, const message_t *message, msg_user_reply_t *reply)
+{
+    int64_t now_us = clock_wall_us();
+    bool may_be_event = message->type != MSG_user_read || self->conf.read_events;
+    if (may_be_event && !outbox_accepts(&self->feed.outbox))
+        return ERR_OUTBOX_FULL;
+    int error = rules[message->type].run(self, message, now_us);
+    if (error != 0)
+        return error;
+    user_json(&self->json, &self->outcome.user);
+    reply->id = (text_t){(const char *)self->outcome.user.id, ID_BYTES};
+    reply->version = self->outcome.user.version;
+    reply->body = text_buffer_view(&self->json);
+    return self->outcome.eventful ? append_event(self, message, now_us) : 0;
+}
+
+/* Remembers who asks; false: there is nothing to do for them but the answer they got or will get. */
+static bool admit(store_t *self, const asker_t *asker)
+{
+    batch_t *batch = &self->batch;
+    if (self->state == STORE_STOPPING) {
+        add_reply(self, asker, &(msg_user_reply_t){.error = ERR_STOPPING});
+        return false;
+    }
+    must(batch->count < BATCH_MAX);
+    batch->askers[batch->count++] = *asker;
+    if (batch->error == 0)
+        batch->error = open_batch(self);
+    text_buffer_clear(&self->json);
+    return batch->error == 0;
+}
+
+static void answer(store_t *self, const asker_t *asker, int error, const msg_user_reply_t *reply)
+{
+    if (error == ERR_STORE_UNAVAILABLE || error == ERR_DATABASE_FATAL)
+        self->batch.error = error; /* all of the batch is answered alike */
+    else if (error != 0)
+        add_reply(self, asker, &(msg_user_reply_t){.error = error});
+    else
+        add_reply(self, asker, reply);
+}
+
+static void on_request(store_t *self, const message_t *message)
+{
+    const asker_t asker = {message->user_create.reply_to, message->corr};
+    msg_user_reply_t reply = {0};
+    if (!admit(self, &asker))
+        return;
+    int error = change_user(self, message, &reply);
+    answer(self, &asker, error, &reply);
+}
+
+static void on_list(store_t *self, const message_t *message)
+{
+    const asker_t asker = {message->user_list.reply_to, message->corr};
+    uint8_t next[ID_BYTES];
+    size_t next_size = 0;
+    if (!admit(self, &asker))
+        return;
+    int error = user_list(self->database, &message->user_list, &self->json, next, &next_size);
+    const msg_user_reply_t reply = {.next = {(const char *)next, next_size},
+                                    .body = text_buffer_view(&self->json)};
+    answer(self, &asker, error, &reply);
+}
+
+/* To admit it means to begin a transaction, which tells what is asked. */
+static void on_health(store_t *self, const message_t *message)
+{
+    const asker_t asker = {message->health.reply_to, message->corr};
+    if (admit(self, &asker))
+        answer(self, &asker, 0, &(msg_user_reply_t){0});
+}
+
+/* --- what bridges and the supervisor say ------------------------------------------------------ */
+
+static int on_attach(store_t *self, const message_t *message)
+{
+    return event_feed_attach(&self->feed, &message->bridge_attach);
+}
+
+static int on_credit(store_t *self, const message_t *message)
+{
+    const msg_bridge_credit_t *credit = &message->bridge_credit;
+    outbox_credit(&self->feed.outbox, (unsigned)credit->bridge, credit->attach_id, credit->count);
+    return 0;
+}
+
+static int on_confirmed(store_t *self, const message_t *message)
+{
+    const msg_confirmed_position_t *confirmed = &message->confirmed_position;
+    outbox_confirm(&self->feed.outbox, (unsigned)confirmed->partition, confirmed->position);
+    return 0;
+}
+
+static int on_stop(store_t *self, const message_t *message)
+{
+    (void)message;
+    if (self->state == STORE_WORKING)
+        set_state(self, STORE_STOPPING);
+    return 0;
+}
+
+/* --- the loop --------------------------------------------------------------------------------- */
+
+static void (*const requests[MSG_count])(store_t *self, const message_t *message) = {
+    [MSG_user_create] = on_request, [MSG_user_read] = on_request, [MSG_user_update] = on_request,
+    [MSG_user_delete] = on_request, [MSG_user_list] = on_list,    [MSG_health] = on_health,
+};
+
+/* An error is the database's and ends the store. */
+static int (*const controls[MSG_count])(store_t *self, const message_t *message) = {
+    [MSG_bridge_attach] = on_attach,
+    [MSG_bridge_credit] = on_credit,
+    [MSG_confirmed_position] = on_confirmed,
+    [MSG_stop] = on_stop,
+};
+
+/* The next message in the mailbox; false: it is empty. */
+static bool next_message(store_t *self, message_t *message)
+{
+    for (;;) {
+        if (!self->in_frame)
+            self->in_frame = mailbox_receive(self->self.mailbox, &self->reader);
+        if (!self->in_frame)
+            return false;
+        int got = frame_reader_next(&self->reader, message);
+        if (got == 1)
+            return true;
+        self->in_frame = false;
+        if (got != 0)
+            log_event(LOG_ERROR, self->self.name, "bad_frame");
+    }
+}
+
+/* Does what is in the mailbox, up to a full batch, and then what was put off for it. */
+static int work_batch(store_t *self)
+{
+    batch_t *batch = &self->batch;
+    message_t message;
+    while (batch->count < BATCH_MAX && batch->control_count < CONTROLS_MAX &&
+           next_message(self, &message)) {
+        if (requests[message.type] != NULL)
+            requests[message.type](self, &message);
+        else if (controls[message.type] != NULL)
+            batch->controls[batch->control_count++] = message;
+    }
+    int error = end_batch(self);
+    for (size_t i = 0; i < batch->control_count && error == 0; i++)
+        error = controls[batch->controls[i].type](self, &batch->controls[i]);
+    batch->control_count = 0;
+    return error;
+}
+
+/* Deletes old events, within a transaction; *deleted of them. */
+static int trim(store_t *self, int *deleted)
+{
+    int64_t older_than_us = clock_wall_us() - self->conf.event_retention_s * 1000000;
+    return self->database->class->event_trim(self->database, outbox_low(&self->feed.outbox),
+                                             older_than_us, TRIM_MAX, deleted);
+}
+
+/* A transaction of its own for what no batch took along. What may pass is tried again later. */
+static int keep_house(store_t *self, int64_t now_ms)
+{
+    const database_class_t *class = self->database->class;
+    bool trims = now_ms >= self->next_trim_ms;
+    uint64_t unsaved = self->feed.outbox.unsaved;
+    int deleted = 0;
+    if (!trims && !positions_are_due(self, now_ms))
+        return 0;
+    int error = class->begin(self->database);
+    if (error == 0 && unsaved != 0)
+        error = save_positions(self, now_ms);
+    if (error == 0 && trims)
+        error = trim(self, &deleted);
+    if (error == 0)
+        error = class->commit(self->database);
+    else
+        class->rollback(self->database);
+    if (trims)
+        self->next_trim_ms = now_ms + (deleted > 0 ? TRIM_EVERY_MS : TRIM_IDLE_MS);
+    if (error == 0 || error == ERR_DATABASE_FATAL)
+        return error;
+    self->feed.outbox.unsaved |= unsaved;
+    self->next_save_ms = now_ms + RETRY_MS;
+    log_event(LOG_ERROR, self->self.name, "positions_not_saved",
+              LOG_STR("error", error_info(error)->title));
+    return 0;
+}
+
+static int tidy(store_t *self, int64_t now_ms)
+{
+    self->idle = now_ms - self->last_request_ms >= IDLE_MS;
+    int error = self->database->class->tidy(self->database, self->idle);
+    if (error == 0 || error == ERR_DATABASE_FATAL)
+        return error;
+    log_event(LOG_WARN, self->self.name, "checkpoint_failed",
+              LOG_STR("error", error_info(error)->title));
+    return 0;
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How long to wait for mail: until the next thing that is to be done without any. */
+static int wait_ms(const store_t *self, bool more_to_read, int64_t now_ms)
+{
+    int64_t until_ms = self->next_trim_ms;
+    if (more_to_read || self->in_frame)
+        return 0;
+    if (!self->idle)
+        until_ms = sooner(until_ms, self->last_request_ms + IDLE_MS);
+    if (self->feed.outbox.unsaved != 0)
+        until_ms = sooner(until_ms, self->next_save_ms);
+    return until_ms > now_ms ? (int)(until_ms - now_ms) : 0;
+}
+
+static int run_turn(store_t *self)
+{
+    bool more_to_read = false;
+    int64_t now_ms = clock_mono_ms();
+    int error = work_batch(self);
+    if (error == 0)
+        error = event_feed_read_log(&self->feed, &more_to_read);
+    if (error == 0)
+        error = keep_house(self, now_ms);
+    if (error == 0)
+        error = tidy(self, now_ms);
+    if (error == 0 && self->state == STORE_WORKING)
+        mailbox_wait(self->self.mailbox, -1, 0, wait_ms(self, more_to_read, now_ms));
+    return error;
+}
+
+static int run_store(void *state, detail_t *detail)
+{
+    store_t *self = state;
+    int error = 0;
+    while (error == 0 && self->state == STORE_WORKING)
+        error = run_turn(self);
+    /* Confirms that bridges sent before they ended may stand behind the stop. */
+    while (error == 0 && (self->in_frame || mailbox_wait(self->self.mailbox, -1, 0, 0) != 0))
+        error = work_batch(self);
+    self->next_save_ms = 0;
+    if (error == 0)
+        error = keep_house(self, clock_mono_ms());
+    if (error == 0)
+        return 0;
+    return detail_set(
+        detail, error,
+        "the users' database failed (%s) and is not written any more: check the disk, "
+        "then start again, which recovers what was committed",
+        error_info(error)->title);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void fini_store(void *state)
+{
+    store_t *self = state;
+    for (unsigned i = 0; i < self->conf.http_count; i++) {
+        sender_close(&self->https[i]);
+        frame_clear(&self->replies[i]);
+    }
+    event_feed_fini(&self->feed);
+    database_close(&self->database);
+    frame_reader_fini(&self->reader);
+    text_buffer_fini(&self->json);
+    text_buffer_fini(&self->body);
+    free(self);
+}
+
+static int open_everything(store_t *self, detail_t *detail)
+{
+    int error = database_open(&self->database, self->conf.database_url, detail);
+    if (error != 0)
+        return error;
+    error = event_feed_init(&self->feed, self->self.room, self->database, self->conf.bridge_count,
+                            self->conf.outbox_max_events);
+    if (error != 0)
+        return detail_set(detail, ERR_DATABASE_OPEN,
+                          "the event log of the users' database cannot be read (%s): restore a "
+                          "backup",
+                          error_info(error)->title);
+    for (unsigned i = 0; i < self->conf.http_count; i++) {
+        char address[ADDRESS_MAX_BYTES];
+        snprintf(address, sizeof(address), "http.%u", i);
+        self->https[i] = sender_open(self->self.room, address);
+    }
+    return 0;
+}
+
+static int init_store(void **state, const actor_self_t *actor, const void *conf, detail_t *detail)
+{
+    store_t *self = calloc(1, sizeof(*self));
+    must(self != NULL);
+    self->self = *actor;
+    self->conf = *(const store_conf_t *)conf;
+    must(self->conf.http_count <= HTTP_MAX);
+    int error = open_everything(self, detail);
+    if (error != 0) {
+        fini_store(self);
+        return error;
+    }
+    log_event(LOG_INFO, actor->name, "database_open", LOG_INT("head", self->feed.outbox.head),
+              LOG_INT("unconfirmed", outbox_size(&self->feed.outbox)));
+    *state = self;
+    return 0;
+}
+
+const actor_class_t store_actor = {.init = init_store, .run = run_store, .fini = fini_store};
