@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * bridge_actor.c - the loop around one connection to the broker: mail in, publishes out, confirms in,
+ * positions and credit out.
+ *
+ * The lanes say what may be in flight, the window knows what is, progress says what is confirmed; here
+ * they meet the socket. Only opening a connection waits for the broker, each step within a timeout.
+ */
+#include "actors/bridge/bridge_actor.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors/bridge/confirm_window.h"
+#include "actors/bridge/event_message.h"
+#include "actors/bridge/lanes.h"
+#include "actors/bridge/progress.h"
+#include "pipeline/clock.h"
+#include "pipeline/log.h"
+#include "proto/errors.h"
+
+enum {
+    CREDIT = 4096,        /* events held at most: four windows, so that lanes can be passed over */
+    CREDIT_BATCH = 256,   /* given back at once, or what there is with the positions */
+    BURST = 64,           /* publishes in one write */
+    REPORT_EVERY_MS = 10, /* positions and credit, while there are any */
+    RETRY_BASE_MS = 100,
+    RETRY_CAP_MS = 10000,
+    COMPLAIN_EVERY_MS =
+        1000,     /* about events that were not taken; then the topology is mended too */
+    CUT_MS = 500, /* of the stop's deadline, kept for closing */
+    SOURCE_SIZE = 256,
+};
+
+typedef enum bridge_state {
+    BRIDGE_DOWN,       /* no connection; the next try is at retry_ms */
+    BRIDGE_PUBLISHING, /* connected */
+    BRIDGE_BLOCKED,    /* connected, and the broker asks publishers to pause */
+    BRIDGE_DRAINING,   /* stopping: nothing new goes out, confirms are awaited */
+    BRIDGE_ENDED,
+    BRIDGE_STATE_COUNT
+} bridge_state_t;
+
+typedef struct bridge {
+    actor_self_t self;
+    bridge_conf_t conf;
+    char source[SOURCE_SIZE]; /* of CloudEvents */
+    char connection_name[64];
+    bridge_state_t state;
+
+    broker_connection_t *broker; /* NULL: none */
+    backoff_t backoff;
+    int64_t retry_ms;    /* monotonic: when to connect next */
+    int64_t deadline_ms; /* monotonic: of the stop */
+
+    lanes_t lanes;
+    progress_t progress;
+    confirm_window_t window;
+    uint64_t touched; /* partitions that may have a position to report */
+
+    sender_t *store;
+    frame_t frame;
+    frame_reader_t reader;
+    int64_t attach_id, credit; /* credit: events done and not told yet */
+    int64_t report_ms;         /* monotonic: when positions may be told next */
+
+    size_t failures, returns; /* since the last complaint */
+    char failure_reason[128];
+    int64_t complain_ms; /* monotonic: when to complain next */
+} bridge_t;
+
+static void set_state(bridge_t *self, bridge_state_t next, const char *reason)
+{
+    static const struct {
+        const char *event;
+        unsigned from; /* states it may follow, a bit each */
+        log_level_t level;
+    } moves[BRIDGE_STATE_COUNT] = {
+        [BRIDGE_DOWN] = {"disconnected", 1 << BRIDGE_PUBLISHING | 1 << BRIDGE_BLOCKED, LOG_WARN},
+        [BRIDGE_PUBLISHING] = {"publishing", 1 << BRIDGE_DOWN | 1 << BRIDGE_BLOCKED, LOG_INFO},
+        [BRIDGE_BLOCKED] = {"blocked", 1 << BRIDGE_PUBLISHING, LOG_WARN},
+        [BRIDGE_DRAINING] = {"draining",
+                             1 << BRIDGE_DOWN | 1 << BRIDGE_PUBLISHING | 1 << BRIDGE_BLOCKED,
+                             LOG_INFO},
+        [BRIDGE_ENDED] = {"ended", 1 << BRIDGE_DRAINING, LOG_INFO},
+    };
+    must((moves[next].from >> self->state & 1) != 0);
+    self->state = next;
+    log_event(moves[next].level, self->self.name, moves[next].event, LOG_STR("reason", reason),
+              LOG_INT("held", (int64_t)self->lanes.events),
+              LOG_INT("in_flight", (int64_t)self->lanes.in_flight));
+}
+
+/* --- the connection --------------------------------------------------------------------------- */
+
+/* What was in flight goes again on the next connection. */
+static void lose_connection(bridge_t *self, const detail_t *detail)
+{
+    broker_close(&self->broker);
+    lanes_requeue_all(&self->lanes);
+    confirm_window_reset(&self->window);
+    self->retry_ms = clock_mono_ms() + backoff_next_ms(&self->backoff, random_bits());
+    set_state(self, self->state == BRIDGE_DRAINING ? BRIDGE_ENDED : BRIDGE_DOWN, detail->text);
+}
+
+static int open_connection(bridge_t *self, detail_t *detail)
+{
+    int error = broker_open(&self->broker, self->conf.rabbit_mq_url, self->connection_name, detail);
+    if (error == 0)
+        error = broker_declare(self->broker, &self->conf.topology, detail);
+    if (error == 0)
+        error = broker_confirm_select(self->broker, detail);
+    return error;
+}
+
+static void connect_broker(bridge_t *self)
+{
+    detail_t detail = {{0}};
+    int error = open_connection(self, &detail);
+    if (error == 0) {
+        backoff_reset(&self->backoff);
+        confirm_window_reset(&self->window);
+        set_state(self, BRIDGE_PUBLISHING, "connected");
+        return;
+    }
+    broker_close(&self->broker);
+    /* A refusal mends itself only when a person acts, so it need not be asked for often. */
+    bool refused = error != ERR_BROKER_DOWN;
+    int delay_ms = backoff_next_ms(&self->backoff, random_bits());
+    delay_ms = refused ? RETRY_CAP_MS : delay_ms;
+    self->retry_ms = clock_mono_ms() + delay_ms;
+    log_event(refused ? LOG_ERROR : LOG_WARN, self->self.name, "connect_failed",
+              LOG_STR("detail", detail.text), LOG_INT("retry_ms", delay_ms),
+              LOG_INT("held", (int64_t)self->lanes.events));
+}
+
+/* Declares anew what somebody may have deleted, on a connection of its own: a refused declaration
+ * would close the channel with all that is in flight on it. */
+static void mend_topology(bridge_t *self)
+{
+    broker_connection_t *connection = NULL;
+    detail_t detail = {{0}};
+    int error = broker_open(&connection, self->conf.rabbit_mq_url, self->connection_name, &detail);
+    if (error == 0)
+        error = broker_declare(connection, &self->conf.topology, &detail);
+    broker_close(&connection);
+    if (error != 0)
+        log_event(LOG_ERROR, self->self.name, "topology_not_mended",
+                  LOG_STR("detail", detail.text));
+}
+
+/* --- outcomes --------------------------------------------------------------------------------- */
+
+static void confirmed(bridge_t *self, outgoing_event_t *event)
+{
+    self->touched |= UINT64_C(1) << event->partition;
+    self->credit++;
+    progress_confirmed(&self->progress, event);
+    lanes_confirmed(&self->lanes, event);
+}
+
+static void failed(bridge_t *self, outgoing_event_t *event, bool returned)
+{
+    self->failures++;
+    self->returns += returned;
+    if (!returned)
+        snprintf(self->failure_reason, sizeof(self->failure_reason), "refused by the broker");
+    lanes_failed(&self->lanes, event, clock_mono_ms(), random_bits());
+}
+
+static void on_outcome(bridge_t *self, const broker_event_t *event)
+{
+    outgoing_event_t *done;
+    bool returned = false;
+    while ((done = confirm_window_take(&self->window, event->tag, event->multiple, &returned)) !=
+           NULL) {
+        if (event->kind == BROKER_ACK && !returned)
+            confirmed(self, done);
+        else
+            failed(self, done, returned);
+    }
+}
+
+static void on_return(bridge_t *self, const broker_event_t *event)
+{
+    uint8_t id[UUID_BYTES];
+    snprintf(self->failure_reason, sizeof(self->failure_reason), "%.*s",
+             (int)event->reply_text.size, event->reply_text.data);
+    if (uuid_parse(id, event->message.message_id))
+        confirm_window_returned(&self->window, id);
+}
+
+static void on_blocked(bridge_t *self, const broker_event_t *event)
+{
+    char reason[128];
+    snprintf(reason, sizeof(reason), "%.*s", (int)event->reply_text.size, event->reply_text.data);
+    if (self->state == BRIDGE_PUBLISHING)
+        set_state(self, BRIDGE_BLOCKED, reason);
+}
+
+static void on_unblocked(bridge_t *self, const broker_event_t *event)
+{
+    (void)event;
+    if (self->state == BRIDGE_BLOCKED)
+        set_state(self, BRIDGE_PUBLISHING, "unblocked");
+}
+
+static void (*const broker_handlers[])(bridge_t *self, const broker_event_t *event) = {
+    [BROKER_ACK] = on_outcome,         [BROKER_NACK] = on_outcome, [BROKER_RETURN] = on_return,
+    [BROKER_DELIVERY] = NULL,          [BROKER_CANCELLED] = NULL,  [BROKER_BLOCKED] = on_blocked,
+    [BROKER_UNBLOCKED] = on_unblocked,
+};
+
+/* False: the connection is lost. */
+static bool read_broker(bridge_t *self)
+{
+    broker_event_t event;
+    detail_t detail = {{0}};
+    int got;
+    while ((got = broker_next(self->broker, &event, &detail)) == 1)
+        if (broker_handlers[event.kind] != NULL)
+            broker_handlers[event.kind](self, &event);
+    if (got == 0)
+        return true;
+    lose_connection(self, &detail);
+    return false;
+}
+
+/* --- publishing ------------------------------------------------------------------------------- */
+
+/* Encodes up to a burst; returns how many. */
+static int fill_burst(bridge_t *self)
+{
+    outgoing_event_t *event;
+    int count = 0;
+    while (count < BURST && (event = lanes_next(&self->lanes)) != NULL) {
+        event_message_t made;
+        event_message_make(&made, event, &self->conf, self->source);
+        confirm_window_add(&self->window, broker_publish(self->broker, &made.message), event);
+        count++;
+    }
+    return count;
+}
+
+/* A window that is nearly full waits for room for a whole burst, so that writes stay few. */
+static void publish(bridge_t *self)
+{
+    detail_t detail = {{0}};
+    lanes_wake(&self->lanes, clock_mono_ms());
+    while (confirm_window_room(&self->window) >= BURST && fill_burst(self) > 0) {
+        if (broker_flush(self->broker, &detail) != 0) {
+            lose_connection(self, &detail);
+            return;
+        }
+    }
+}
+
+/* Says what was not taken, at most once in a while, and looks after a queue that is gone. */
+static void complain(bridge_t *self, int64_t now_ms)
+{
+    if (self->failures == 0 || now_ms < self->complain_ms)
+        return;
+    log_event(LOG_WARN, self->self.name, "parked", LOG_INT("events", (int64_t)self->failures),
+              LOG_INT("returned", (int64_t)self->returns),
+              LOG_INT("lanes", (int64_t)self->lanes.parked_count),
+              LOG_STR("reason", self->failure_reason));
+    if (self->returns > 0)
+        mend_topology(self);
+    self->failures = self->returns = 0;
+    self->complain_ms = clock_mono_ms() + COMPLAIN_EVERY_MS;
+}
+
+/* --- the store -------------------------------------------------------------------------------- */
+
+static void attach(bridge_t *self)
+{
+    self->attach_id = (int64_t)(random_bits() >> 1) | 1;
+    const msg_bridge_attach_t message = {
+        .bridge = self->conf.index, .attach_id = self->attach_id, .credit = CREDIT};
+    frame_add(&self->frame, MSG_bridge_attach, 0, &message);
+    sender_send(self->store, &self->frame);
+}
+
+static void add_positions(bridge_t *self)
+{
+    for (unsigned i = 0; i < PARTITION_COUNT; i++) {
+        msg_confirmed_position_t message = {.partition = i};
+        if ((self->touched >> i & 1) != 0 && progress_take(&self->progress, i, &message.position))
+            frame_add(&self->frame, MSG_confirmed_position, 0, &message);
+    }
+    self->touched = 0;
+}
+
+static void report(bridge_t *self, int64_t now_ms, bool at_once)
+{
+    bool due = at_once || now_ms >= self->report_ms;
+    if (self->credit > 0 && (due || self->credit >= CREDIT_BATCH)) {
+        const msg_bridge_credit_t message = {
+            .bridge = self->conf.index, .attach_id = self->attach_id, .count = self->credit};
+        frame_add(&self->frame, MSG_bridge_credit, 0, &message);
+        self->credit = 0;
+    }
+    if (self->touched != 0 && due) {
+        add_positions(self);
+        self->report_ms = now_ms + REPORT_EVERY_MS;
+    }
+    sender_send(self->store, &self->frame);
+}
+
+static void on_event(bridge_t *self, const message_t *message)
+{
+    must(self->lanes.events < CREDIT);
+    outgoing_event_t *event = outgoing_event_new(&message->event);
+    progress_add(&self->progress, event);
+    lanes_add(&self->lanes, event);
+}
+
+static void on_stop(bridge_t *self, const message_t *message)
+{
+    if (self->state == BRIDGE_DRAINING)
+        return;
+    self->deadline_ms = clock_mono_ms() + message->stop.deadline_ms - CUT_MS;
+    set_state(self, BRIDGE_DRAINING, "stop");
+}
+
+static void (*const handlers[MSG_count])(bridge_t *self, const message_t *message) = {
+    [MSG_event] = on_event,
+    [MSG_stop] = on_stop,
+};
+
+static void read_mail(bridge_t *self)
+{
+    while (mailbox_receive(self->self.mailbox, &self->reader)) {
+        message_t message;
+        int got;
+        while ((got = frame_reader_next(&self->reader, &message)) == 1)
+            if (handlers[message.type] != NULL)
+                handlers[message.type](self, &message);
+        if (got != 0)
+            log_event(LOG_ERROR, self->self.name, "bad_frame");
+    }
+}
+
+/* --- the loop --------------------------------------------------------------------------------- */
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int wait_ms(const bridge_t *self, int64_t now_ms)
+{
+    int64_t until_ms = now_ms + BROKER_IDLE_MAX_MS;
+    if (self->state == BRIDGE_DOWN)
+        until_ms = sooner(until_ms, self->retry_ms);
+    if (self->state == BRIDGE_PUBLISHING)
+        until_ms = sooner(until_ms, self->lanes.next_wake_ms);
+    if (self->state == BRIDGE_DRAINING)
+        until_ms = sooner(until_ms, self->deadline_ms);
+    if (self->credit > 0 || self->touched != 0)
+        until_ms = sooner(until_ms, self->report_ms);
+    if (self->failures > 0)
+        until_ms = sooner(until_ms, self->complain_ms);
+    return until_ms > now_ms ? (int)(until_ms - now_ms) : 0;
+}
+
+static void end_when_drained(bridge_t *self, int64_t now_ms)
+{
+    if (self->state != BRIDGE_DRAINING)
+        return;
+    if (self->broker == NULL || confirm_window_empty(&self->window))
+        set_state(self, BRIDGE_ENDED, "drained");
+    else if (now_ms >= self->deadline_ms)
+        set_state(self, BRIDGE_ENDED,
+                  "deadline; what is not confirmed goes again at the next start");
+}
+
+static void run_turn(bridge_t *self)
+{
+    int64_t now_ms = clock_mono_ms();
+    read_mail(self);
+    if (self->state == BRIDGE_DOWN && now_ms >= self->retry_ms)
+        connect_broker(self);
+    if (self->broker != NULL && read_broker(self) && self->state == BRIDGE_PUBLISHING) {
+        publish(self);
+        complain(self, now_ms);
+    }
+    report(self, now_ms, false);
+    end_when_drained(self, now_ms);
+    if (self->state != BRIDGE_ENDED)
+        mailbox_wait(self->self.mailbox, self->broker != NULL ? broker_fd(self->broker) : -1,
+                     POLLIN, wait_ms(self, clock_mono_ms()));
+}
+
+static int run_bridge(void *state, detail_t *detail)
+{
+    bridge_t *self = state;
+    (void)detail;
+    attach(self);
+    while (self->state != BRIDGE_ENDED)
+        run_turn(self);
+    report(self, clock_mono_ms(), true);
+    return 0;
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void fini_bridge(void *state)
+{
+    bridge_t *self = state;
+    broker_close(&self->broker);
+    lanes_fini(&self->lanes);
+    sender_close(&self->store);
+    frame_clear(&self->frame);
+    frame_reader_fini(&self->reader);
+    free(self);
+}
+
+static int init_bridge(void **state, const actor_self_t *actor, const void *conf, detail_t *detail)
+{
+    bridge_t *self = calloc(1, sizeof(*self));
+    must(self != NULL);
+    (void)detail;
+    self->self = *actor;
+    self->conf = *(const bridge_conf_t *)conf;
+    self->state = BRIDGE_DOWN;
+    self->backoff = (backoff_t){.base_ms = RETRY_BASE_MS, .cap_ms = RETRY_CAP_MS};
+    snprintf(self->source, sizeof(self->source), "/%s", self->conf.application_id);
+    snprintf(self->connection_name, sizeof(self->connection_name), "userbus %s", actor->name);
+    lanes_init(&self->lanes);
+    confirm_window_reset(&self->window);
+    self->store = sender_open(actor->room, "store");
+    *state = self;
+    return 0;
+}
+
+const actor_class_t bridge_actor = {.init = init_bridge, .run = run_bridge, .fini = fini_bridge};
