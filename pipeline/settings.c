@@ -16,8 +16,8 @@
 #define SWITCH_CHOICES "on|off"
 
 const setting_row_t setting_rows[] = {
-#define TEXT_SETTING(key, fallback, secret, doc)                                                   \
-    {#key, SETTING_TEXT, offsetof(settings_t, key), fallback, secret, 0, 0, "", "", doc},
+#define TEXT_SETTING(key, fallback, lo, hi, secret, doc)                                           \
+    {#key, SETTING_TEXT, offsetof(settings_t, key), fallback, secret, lo, hi, "", "", doc},
 #define NUMBER_SETTING(key, fallback, lo, hi, unit, doc)                                           \
     {#key, SETTING_NUMBER, offsetof(settings_t, key), #fallback, false, lo, hi, unit, "", doc},
 #define CHOICE_SETTING(key, fallback, choices, doc)                                                \
@@ -106,6 +106,11 @@ static int refuse(const setting_row_t *row, const char *value, const char *sourc
                           "setting %s: '%s' from %s is not a whole number of %lld..%lld (%s)",
                           row->key, shown, source, (long long)row->lo, (long long)row->hi,
                           row->doc);
+    if (row->type == SETTING_TEXT)
+        return detail_set(detail, ERR_BAD_SETTING,
+                          "setting %s: '%.32s' from %s is not a text of %lld..%lld bytes (%s)",
+                          row->key, shown, source, (long long)row->lo, (long long)row->hi,
+                          row->doc);
     return detail_set(detail, ERR_BAD_SETTING, "setting %s: '%s' from %s is not one of %s (%s)",
                       row->key, shown, source, row->choices, row->doc);
 }
@@ -131,6 +136,9 @@ static int set(settings_t *settings, const setting_row_t *row, const char *value
             return refuse(row, value, source, detail);
         break;
     case SETTING_TEXT:
+        number = (int64_t)strlen(value);
+        if (number < row->lo || number > row->hi)
+            return refuse(row, value, source, detail);
         break;
     }
     free(*(char **)at);

@@ -18,12 +18,13 @@ typedef struct handler {
     char *label, *queue, *event, *processor;
 } handler_t;
 
-enum { HANDLERS_MAX = 64 };
+/* A queue's name with ".dead" behind it must fit into the 255 bytes of AMQP. */
+enum { HANDLERS_MAX = 64, HANDLER_TEXT_MAX = 200 };
 
 /* One member per row of settings.def: TEXT and CHOICE are `char *` (never NULL), NUMBER is int64_t,
  * SWITCH is int64_t 0 or 1. */
 typedef struct settings {
-#define TEXT_SETTING(key, fallback, secret, doc)         char *key;
+#define TEXT_SETTING(key, fallback, lo, hi, secret, doc) char *key;
 #define NUMBER_SETTING(key, fallback, lo, hi, unit, doc) int64_t key;
 #define CHOICE_SETTING(key, fallback, choices, doc)      char *key;
 #define SWITCH_SETTING(key, fallback, doc)               int64_t key;
@@ -50,7 +51,7 @@ typedef struct setting_row {
     size_t offset; /* in settings_t */
     const char *fallback;
     bool secret;         /* never shown; KEY_FILE may name a file that holds it */
-    int64_t lo, hi;      /* NUMBER */
+    int64_t lo, hi;      /* value of a NUMBER, bytes of a TEXT */
     const char *unit;    /* NUMBER */
     const char *choices; /* CHOICE and SWITCH: "a|b" */
     const char *doc;

@@ -72,8 +72,11 @@ static int read_handler(reading_t *self, const yaml_node_t *node, handler_t *out
         *members[i].to = (char *)value; /* the document's; the sink copies */
     }
     for (size_t i = 0; i < MEMBERS; i++)
-        if (*members[i].to == NULL)
-            return complain(self, node, "a handler needs label, queue, event and processor");
+        if (*members[i].to == NULL || **members[i].to == '\0' ||
+            strlen(*members[i].to) > HANDLER_TEXT_MAX)
+            return complain(self, node,
+                            "a handler needs label, queue, event and processor, each a text of "
+                            "1..200 bytes");
     return 0;
 }
 

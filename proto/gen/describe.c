@@ -78,7 +78,8 @@ static void print_settings(void)
         if (row->type == SETTING_NUMBER)
             printf("%lld..%lld %s", (long long)row->lo, (long long)row->hi, row->unit);
         else if (row->type == SETTING_TEXT)
-            printf("text%s", row->secret ? ", secret" : "");
+            printf("%lld..%lld bytes%s", (long long)row->lo, (long long)row->hi,
+                   row->secret ? ", secret" : "");
         else
             print_choices(row->choices);
         printf(" | %s |\n", row->doc);

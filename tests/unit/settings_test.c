@@ -116,6 +116,11 @@ static void bad_values_name_key_value_and_source(void **unused)
     refused(LIST("--bridges", "99999999999999999999"), NULL, ERR_BAD_SETTING, LIST("bridges"));
     refused(NULL, LIST("QUEUE_TYPE=lazy"), ERR_BAD_SETTING,
             LIST("queue_type", "'lazy'", "environment QUEUE_TYPE", "quorum|classic"));
+    refused(NULL, LIST("EXCHANGE_NAME="), ERR_BAD_SETTING,
+            LIST("exchange_name", "environment EXCHANGE_NAME", "1..200 bytes"));
+    char long_name[256] = "APPLICATION_ID=";
+    memset(long_name + strlen(long_name), 'x', 201);
+    refused(NULL, LIST(long_name), ERR_BAD_SETTING, LIST("application_id", "1..200 bytes"));
     refused(NULL, LIST("QUEUE_TYPE="), ERR_BAD_SETTING, LIST("queue_type"));
     refused(NULL, LIST("READ_EVENTS=yes"), ERR_BAD_SETTING, LIST("read_events", "'yes'", "on|off"));
     refused(NULL, LIST("DELIVERY_MODE=1"), ERR_BAD_SETTING,
