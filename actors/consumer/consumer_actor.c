@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * consumer_actor.c - takes what has arrived into one transaction, commits it, acks it.
+ *
+ * A batch is at most BATCH_MAX deliveries. Whatever goes wrong with the broker or passes with the database has
+ * one answer: nothing more is acked, the connection is closed, and after a pause a new one declares,
+ * subscribes and gets again all that was not acked. What had been committed is then a duplicate,
+ * and a dead letter that was returned or refused is made anew.
+ *
+ * Opening a connection waits for the broker, at most about 10 s, and hears no `stop` meanwhile.
+ */
+#include "actors/consumer/consumer_actor.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#include "actors/consumer/dead_letter.h"
+#include "actors/consumer/handler_table.h"
+#include "actors/consumer/inbox_database.h"
+#include "actors/consumer/pending_letters.h"
+#include "pipeline/backoff.h"
+#include "pipeline/clock.h"
+#include "pipeline/log.h"
+#include "proto/errors.h"
+
+enum {
+    BATCH_MAX = 256, /* half of what a commit trims from the inbox */
+    BACKOFF_BASE_MS = 100,
+    BACKOFF_CAP_MS = 10000,
+    LETTERS_MAX_BYTES =
+        4 << 20, /* of dead letters ends a batch, since they wait in memory for its end */
+    CLOSE_RESERVE_MS = 1200, /* of a stop's deadline, for the good-bye to the broker */
+};
+
+typedef enum consumer_state {
+    CONSUMER_DISCONNECTED, /* until next_try_ms */
+    CONSUMER_CONSUMING,
+    CONSUMER_STOPPING, /* takes no more deliveries, waits for the confirms of dead letters */
+    CONSUMER_ENDED,
+    CONSUMER_STATE_COUNT
+} consumer_state_t;
+
+typedef struct batch {
+    size_t count;                 /* deliveries; 0: no transaction is open */
+    uint64_t first_tag, last_tag; /* of them */
+    size_t letter_bytes;          /* of those that become dead letters */
+} batch_t;
+
+typedef struct consumer {
+    actor_self_t self;
+    consumer_conf_t conf;
+    consumer_state_t state;
+    handler_table_t handlers;
+    inbox_database_t *database;
+    broker_connection_t *connection; /* NULL unless consuming or stopping */
+    pending_letters_t letters;
+    batch_t batch;
+    frame_reader_t reader;
+    backoff_t backoff;
+    /* monotonic */
+    int64_t next_try_ms, consuming_since_ms, stop_by_ms;
+} consumer_t;
+
+static void set_state(consumer_t *self, consumer_state_t next)
+{
+    static const char *const names[CONSUMER_STATE_COUNT] = {
+        [CONSUMER_DISCONNECTED] = "disconnected",
+        [CONSUMER_CONSUMING] = "consuming",
+        [CONSUMER_STOPPING] = "stopping",
+        [CONSUMER_ENDED] = "ended",
+    };
+    static const bool legal[CONSUMER_STATE_COUNT][CONSUMER_STATE_COUNT] = {
+        [CONSUMER_DISCONNECTED] = {[CONSUMER_CONSUMING] = true, [CONSUMER_ENDED] = true},
+        [CONSUMER_CONSUMING] = {[CONSUMER_DISCONNECTED] = true, [CONSUMER_STOPPING] = true},
+        [CONSUMER_STOPPING] = {[CONSUMER_ENDED] = true},
+    };
+    must(legal[self->state][next]);
+    self->state = next;
+    log_event(LOG_INFO, self->self.name, names[next], LOG_STR("queue", self->conf.topology.queue));
+}
+
+/* --- the connection --------------------------------------------------------------------------- */
+
+static void disconnect(consumer_t *self)
+{
+    broker_close(&self->connection);
+    pending_letters_clear(&self->letters);
+}
+
+/* Only a person can mend these, so trying often helps nobody. */
+static bool needs_a_person(int error)
+{
+    return error == ERR_TOPOLOGY || error == ERR_BROKER_REFUSED;
+}
+
+static void schedule_try(consumer_t *self, int error, const detail_t *why)
+{
+    int delay_ms =
+        needs_a_person(error) ? BACKOFF_CAP_MS : backoff_next_ms(&self->backoff, random_bits());
+    self->next_try_ms = clock_mono_ms() + delay_ms;
+    log_event(needs_a_person(error) ? LOG_ERROR : LOG_WARN, self->self.name, "cannot_consume",
+              LOG_STR("error", error_info(error)->slug), LOG_STR("detail", why->text),
+              LOG_INT("retry_ms", delay_ms));
+}
+
+static int subscribe(consumer_t *self, detail_t *detail)
+{
+    const consumer_conf_t *conf = &self->conf;
+    int error = broker_open(&self->connection, conf->rabbit_mq_url, "userbus consumer", detail);
+    if (error == 0)
+        error = broker_declare(self->connection, &conf->topology, detail);
+    if (error == 0)
+        error = broker_confirm_select(self->connection, detail);
+    if (error == 0)
+        error = broker_consume(self->connection, conf->topology.queue, (uint16_t)conf->prefetch,
+                               detail);
+    return error;
+}
+
+/* --- acks and dead letters -------------------------------------------------------------------- */
+
+static void ack(void *context, uint64_t delivery_tag, bool multiple)
+{
+    consumer_t *self = context;
+    broker_ack(self->connection, delivery_tag, multiple);
+}
+
+static int bury(consumer_t *self, const broker_event_t *delivery, const rejection_t *why,
+                detail_t *detail)
+{
+    dead_letter_t letter;
+    dead_letter_make(&letter, &delivery->message, self->conf.topology.queue, why, clock_wall_us());
+    uint64_t publish_tag = broker_publish(self->connection, &letter.message);
+    self->batch.letter_bytes += letter.message.body.size;
+    log_event(LOG_WARN, self->self.name, "dead_letter",
+              LOG_TEXT("message_id", delivery->message.message_id), LOG_STR("error", why->slug),
+              LOG_STR("reason", why->reason.text));
+    if (pending_letters_add(&self->letters, delivery->tag, publish_tag))
+        return 0;
+    return detail_set(detail, ERR_BROKER_DOWN, "the broker delivers more than the prefetch of %u",
+                      self->conf.prefetch);
+}
+
+static int on_confirm(consumer_t *self, const broker_event_t *event, detail_t *detail)
+{
+    (void)detail;
+    pending_letters_confirm(&self->letters, event->tag, event->multiple, ack, self);
+    return 0;
+}
+
+static int on_refused(consumer_t *self, const broker_event_t *event, detail_t *detail)
+{
+    (void)event;
+    return detail_set(detail, ERR_BROKER_DOWN,
+                      "the broker refused a dead letter; is the queue '%s.dead' full?",
+                      self->conf.topology.queue);
+}
+
+static int on_return(consumer_t *self, const broker_event_t *event, detail_t *detail)
+{
+    return detail_set(detail, ERR_BROKER_DOWN,
+                      "a dead letter came back: %.*s; the queue '%s.dead' will be declared again",
+                      (int)event->reply_text.size, event->reply_text.data,
+                      self->conf.topology.queue);
+}
+
+/* --- deliveries ------------------------------------------------------------------------------- */
+
+static int database_failed(int error, detail_t *detail)
+{
+    return detail_set(detail, error,
+                      "the worker's database cannot be written (%s): check the disk, and who else "
+                      "uses the file",
+                      error_info(error)->slug);
+}
+
+/* Marks the message as seen and runs its processor, in the open transaction. */
+static int process(consumer_t *self, const incoming_event_t *event)
+{
+    const processor_t *processor = self->handlers.by_kind[event->kind];
+    bool is_new = false;
+    if (processor == NULL) {
+        inbox_tally(self->database, TALLY_UNHANDLED);
+        log_event(LOG_DEBUG, self->self.name, "unhandled",
+                  LOG_TEXT("message_id", event->message_id),
+                  LOG_STR("type", event_kind_name(event->kind)));
+        return 0;
+    }
+    int error = inbox_mark(self->database, event->message_id, &is_new);
+    if (error == 0 && is_new)
+        error = processor->run(self->database, event);
+    inbox_tally(self->database, is_new ? (int)event->kind : TALLY_DUPLICATE);
+    log_event(LOG_DEBUG, self->self.name, is_new ? "processed" : "duplicate",
+              LOG_TEXT("message_id", event->message_id),
+              LOG_STR("type", event_kind_name(event->kind)), LOG_STR("processor", processor->name));
+    return error;
+}
+
+/* The batch grows by the delivery, which opens it when it is the first. */
+static int join_batch(consumer_t *self, uint64_t tag)
+{
+    batch_t *batch = &self->batch;
+    int error = batch->count == 0 ? inbox_begin(self->database, clock_wall_us()) : 0;
+    if (error != 0)
+        return error;
+    if (batch->count == 0)
+        *batch = (batch_t){.first_tag = tag};
+    batch->last_tag = tag;
+    batch->count++;
+    return 0;
+}
+
+static int on_delivery(consumer_t *self, const broker_event_t *delivery, detail_t *detail)
+{
+    incoming_event_t event;
+    rejection_t why;
+    if (self->state == CONSUMER_STOPPING)
+        return 0; /* it goes back to the queue with the connection */
+    int error = join_batch(self, delivery->tag);
+    if (error != 0)
+        return database_failed(error, detail);
+    if (incoming_event_parse(&event, &delivery->message, &why)) {
+        error = process(self, &event);
+        error = error != 0 ? database_failed(error, detail) : 0;
+    } else {
+        error = bury(self, delivery, &why, detail);
+    }
+    incoming_event_fini(&event);
+    return error;
+}
+
+static int end_batch(consumer_t *self, detail_t *detail)
+{
+    batch_t *batch = &self->batch;
+    if (batch->count == 0)
+        return 0;
+    int error = inbox_commit(self->database);
+    batch->count = 0;
+    if (error != 0)
+        return database_failed(error, detail);
+    pending_letters_ack_batch(&self->letters, batch->first_tag, batch->last_tag, ack, self);
+    return 0;
+}
+
+static void abandon_batch(consumer_t *self)
+{
+    inbox_rollback(self->database);
+    self->batch.count = 0;
+}
+
+/* --- what the broker says --------------------------------------------------------------------- */
+
+static int on_cancelled(consumer_t *self, const broker_event_t *event, detail_t *detail)
+{
+    (void)event;
+    return detail_set(detail, ERR_BROKER_DOWN,
+                      "the broker ended the subscription; was the queue '%s' deleted?",
+                      self->conf.topology.queue);
+}
+
+static int on_blocked(consumer_t *self, const broker_event_t *event, detail_t *detail)
+{
+    (void)detail;
+    log_event(LOG_WARN, self->self.name, "blocked", LOG_TEXT("reason", event->reply_text));
+    return 0;
+}
+
+static int on_unblocked(consumer_t *self, const broker_event_t *event, detail_t *detail)
+{
+    (void)event;
+    (void)detail;
+    log_event(LOG_INFO, self->self.name, "unblocked", LOG_STR("queue", self->conf.topology.queue));
+    return 0;
+}
+
+static int (*const on_broker_event[])(consumer_t *, const broker_event_t *, detail_t *) = {
+    [BROKER_ACK] = on_confirm,         [BROKER_NACK] = on_refused,
+    [BROKER_RETURN] = on_return,       [BROKER_DELIVERY] = on_delivery,
+    [BROKER_CANCELLED] = on_cancelled, [BROKER_BLOCKED] = on_blocked,
+    [BROKER_UNBLOCKED] = on_unblocked,
+};
+
+static bool batch_is_full(const batch_t *batch)
+{
+    return batch->count == BATCH_MAX ||
+           (batch->count > 0 && batch->letter_bytes >= LETTERS_MAX_BYTES);
+}
+
+/* Takes what is here, until a batch is full, and ends the batch. *more: there may be more here. */
+static int take_batch(consumer_t *self, bool *more, detail_t *detail)
+{
+    broker_event_t event;
+    int got = 1, error = 0;
+    while (error == 0 && !batch_is_full(&self->batch) &&
+           (got = broker_next(self->connection, &event, detail)) == 1)
+        error = on_broker_event[event.kind](self, &event, detail);
+    if (error == 0 && got < 0)
+        error = got;
+    if (error == 0)
+        error = end_batch(self, detail);
+    else
+        abandon_batch(self);
+    if (error == 0)
+        error = broker_flush(self->connection, detail);
+    *more = got == 1;
+    return error;
+}
+
+/* --- turns: what is done in each state; only an error that ends the actor is returned ----------- */
+
+static int turn_disconnected(consumer_t *self, detail_t *detail)
+{
+    int64_t left_ms = self->next_try_ms - clock_mono_ms();
+    if (left_ms > 0) {
+        mailbox_wait(self->self.mailbox, -1, 0, (int)left_ms);
+        return 0;
+    }
+    int error = subscribe(self, detail);
+    if (error != 0) {
+        disconnect(self);
+        schedule_try(self, error, detail);
+        return 0;
+    }
+    self->consuming_since_ms = clock_mono_ms();
+    set_state(self, CONSUMER_CONSUMING);
+    return 0;
+}
+
+static int tidy(consumer_t *self, bool idle, detail_t *detail)
+{
+    int error = inbox_tidy(self->database, idle);
+    if (error == ERR_DATABASE_FATAL)
+        return database_failed(error, detail);
+    if (error != 0)
+        log_event(LOG_WARN, self->self.name, "checkpoint_failed",
+                  LOG_STR("error", error_info(error)->slug));
+    return 0;
+}
+
+/* A connection that held for a while proves that there is something to come back to at once. */
+static void leave(consumer_t *self, int error, const detail_t *why)
+{
+    disconnect(self);
+    set_state(self, CONSUMER_DISCONNECTED);
+    if (clock_mono_ms() - self->consuming_since_ms >= BACKOFF_CAP_MS)
+        backoff_reset(&self->backoff);
+    schedule_try(self, error, why);
+}
+
+static int turn_consuming(consumer_t *self, detail_t *detail)
+{
+    bool more = false;
+    int error = take_batch(self, &more, detail);
+    if (error == ERR_DATABASE_FATAL)
+        return error;
+    if (error != 0) {
+        leave(self, error, detail);
+        return 0;
+    }
+    bool idle = !more && mailbox_wait(self->self.mailbox, broker_fd(self->connection), POLLIN,
+                                      BROKER_IDLE_MAX_MS) == 0;
+    return tidy(self, idle, detail);
+}
+
+static int turn_stopping(consumer_t *self, detail_t *detail)
+{
+    int64_t left_ms = self->stop_by_ms - clock_mono_ms();
+    bool more = false;
+    int error = self->letters.count > 0 && left_ms > 0 ? take_batch(self, &more, detail) : 0;
+    if (error != 0 || self->letters.count == 0 || left_ms <= 0)
+        set_state(self, CONSUMER_ENDED);
+    else if (!more)
+        mailbox_wait(self->self.mailbox, broker_fd(self->connection), POLLIN,
+                     left_ms < BROKER_IDLE_MAX_MS ? (int)left_ms : BROKER_IDLE_MAX_MS);
+    return 0;
+}
+
+static int (*const turns[CONSUMER_STATE_COUNT])(consumer_t *, detail_t *) = {
+    [CONSUMER_DISCONNECTED] = turn_disconnected,
+    [CONSUMER_CONSUMING] = turn_consuming,
+    [CONSUMER_STOPPING] = turn_stopping,
+};
+
+/* --- mailbox and life ------------------------------------------------------------------------- */
+
+static void on_stop(consumer_t *self, int64_t deadline_ms)
+{
+    self->stop_by_ms = clock_mono_ms() + deadline_ms - CLOSE_RESERVE_MS;
+    if (self->state == CONSUMER_DISCONNECTED)
+        set_state(self, CONSUMER_ENDED);
+    else if (self->state == CONSUMER_CONSUMING)
+        set_state(self, CONSUMER_STOPPING);
+}
+
+static void read_mailbox(consumer_t *self)
+{
+    message_t message;
+    while (mailbox_receive(self->self.mailbox, &self->reader))
+        while (frame_reader_next(&self->reader, &message) == 1)
+            if (message.type == MSG_stop)
+                on_stop(self, message.stop.deadline_ms);
+}
+
+static int run_consumer(void *state, detail_t *detail)
+{
+    consumer_t *self = state;
+    int error = 0;
+    while (error == 0 && self->state != CONSUMER_ENDED) {
+        error = turns[self->state](self, detail);
+        read_mailbox(self);
+    }
+    return error;
+}
+
+static void fini_consumer(void *state)
+{
+    consumer_t *self = state;
+    disconnect(self);
+    inbox_database_close(&self->database);
+    pending_letters_fini(&self->letters);
+    frame_reader_fini(&self->reader);
+    free(self);
+}
+
+static int init_consumer(void **state, const actor_self_t *actor, const void *conf,
+                         detail_t *detail)
+{
+    consumer_t *self = calloc(1, sizeof(*self));
+    must(self != NULL);
+    self->self = *actor;
+    self->conf = *(const consumer_conf_t *)conf;
+    self->backoff = (backoff_t){.base_ms = BACKOFF_BASE_MS, .cap_ms = BACKOFF_CAP_MS};
+    json_object_seed(0); /* before several threads meet in it */
+    pending_letters_init(&self->letters, self->conf.prefetch);
+    int error = handler_table_init(&self->handlers, self->conf.handlers, self->conf.handler_count,
+                                   self->conf.topology.queue, detail);
+    if (error == 0)
+        error = inbox_database_open(&self->database, self->conf.database_url, detail);
+    if (error != 0) {
+        fini_consumer(self);
+        return error;
+    }
+    *state = self;
+    return 0;
+}
+
+const actor_class_t consumer_actor = {
+    .init = init_consumer, .run = run_consumer, .fini = fini_consumer};

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * report_command.c - what the worker made of the events: totals, then the users that were active last.
+ */
+#include <jansson.h>
+#include <stdio.h>
+
+#include "actors/consumer/inbox_database.h"
+#include "manager/command.h"
+#include "proto/errors.h"
+
+enum { USERS_SHOWN = 20, TIME_WIDTH = 27 };
+
+static const struct {
+    int tally;
+    const char *name;
+} tallies[] = {
+    {EVENT_USER_CREATE, "user.create"}, {EVENT_USER_READ, "user.read"},
+    {EVENT_USER_UPDATE, "user.update"}, {EVENT_USER_DELETE, "user.delete"},
+    {TALLY_DUPLICATE, "duplicates"},    {TALLY_UNHANDLED, "unhandled"},
+};
+
+enum { TALLY_ROWS = sizeof(tallies) / sizeof(tallies[0]) };
+
+/* --- as JSON ---------------------------------------------------------------------------------- */
+
+/* null for what was never told, and for what is no text: anybody may have written the file. */
+static json_t *text_json(text_t text)
+{
+    json_t *value = text.size > 0 ? json_stringn(text.data, text.size) : NULL;
+    return value != NULL ? value : json_null();
+}
+
+static void add_user_json(void *context, const projected_user_t *user)
+{
+    json_t *row = json_pack("{s:o, s:I, s:I, s:o, s:b, s:o}", "email", text_json(user->email),
+                            "views", (json_int_t)user->views, "updates", (json_int_t)user->updates,
+                            "last_update", text_json(user->last_update), "disabled",
+                            !user->is_valid, "disabled_at", text_json(user->disabled_at));
+    must(row != NULL && json_array_append_new(context, row) == 0);
+}
+
+static int print_json(inbox_database_t *database, const inbox_totals_t *totals)
+{
+    json_t *users = json_array();
+    json_t *report = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I}", "users_known", (json_int_t)totals->users, "registered",
+        (json_int_t)totals->registered, "disabled", (json_int_t)totals->disabled, "views",
+        (json_int_t)totals->views, "updates", (json_int_t)totals->updates);
+    must(users != NULL && report != NULL);
+    for (size_t i = 0; i < TALLY_ROWS; i++)
+        must(json_object_set_new(report, tallies[i].name,
+                                 json_integer(totals->tallies[tallies[i].tally])) == 0);
+    int error = inbox_walk_users(database, USERS_SHOWN, add_user_json, users);
+    must(json_object_set_new(report, "users", users) == 0);
+    if (error == 0) {
+        must(json_dumpf(report, stdout, 0) == 0);
+        putchar('\n');
+    }
+    json_decref(report);
+    return error;
+}
+
+/* --- as a table ------------------------------------------------------------------------------- */
+
+/* Whoever registered with such an email must not steer the operator's terminal. */
+static void print_safely(text_t text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char byte = (unsigned char)text.data[i];
+        bool is_c1 = byte == 0xc2 && i + 1 < text.size && (unsigned char)text.data[i + 1] < 0xa0;
+        i += is_c1;
+        putchar(is_c1 || byte < 0x20 || byte == 0x7f ? '?' : byte);
+    }
+}
+
+static void print_time(text_t text, bool is_so)
+{
+    text_t shown = text.size > 0 ? text : is_so ? TEXT("at some time") : TEXT("-");
+    int gap = (int)shown.size < TIME_WIDTH ? TIME_WIDTH - (int)shown.size : 0;
+    print_safely(shown);
+    printf("%*s  ", gap, "");
+}
+
+static void print_user(void *context, const projected_user_t *user)
+{
+    (void)context;
+    printf("%9lld  %9lld  ", (long long)user->views, (long long)user->updates);
+    print_time(user->last_update, user->updates > 0);
+    print_time(user->disabled_at, !user->is_valid);
+    print_safely(user->email);
+    putchar('\n');
+}
+
+static int print_table(inbox_database_t *database, const inbox_totals_t *totals)
+{
+    printf("users       %lld registered, %lld disabled, %lld known in all\n",
+           (long long)totals->registered, (long long)totals->disabled, (long long)totals->users);
+    printf("counted     %lld views, %lld updates\n", (long long)totals->views,
+           (long long)totals->updates);
+    printf("messages   ");
+    for (size_t i = 0; i < TALLY_ROWS; i++)
+        printf(" %s %lld%s", tallies[i].name, (long long)totals->tallies[tallies[i].tally],
+               i + 1 < TALLY_ROWS ? "," : "\n");
+    if (totals->users == 0)
+        return 0;
+    printf("\n%9s  %9s  %-*s  %-*s  %s\n", "VIEWS", "UPDATES", TIME_WIDTH, "LAST UPDATE",
+           TIME_WIDTH, "DISABLED", "EMAIL");
+    int error = inbox_walk_users(database, USERS_SHOWN, print_user, NULL);
+    if (totals->users > USERS_SHOWN)
+        printf("and %lld more, whose last events are older\n",
+               (long long)totals->users - USERS_SHOWN);
+    return error;
+}
+
+int report_command(const command_context_t *context)
+{
+    inbox_database_t *database = NULL;
+    inbox_totals_t totals;
+    detail_t detail = {{0}};
+    int error =
+        inbox_database_open_readonly(&database, context->settings->consumer_database_url, &detail);
+    if (error != 0)
+        return command_fail(error, &detail);
+    error = inbox_totals_read(database, &totals);
+    if (error == 0)
+        error = (context->flags & FLAG_JSON) != 0 ? print_json(database, &totals)
+                                                  : print_table(database, &totals);
+    inbox_database_close(&database);
+    if (error == 0)
+        return 0;
+    detail_set(&detail, error, "the worker's database could not be read to its end; try again");
+    return command_fail(error, &detail);
+}
