@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A private RabbitMQ, started by scripts/broker, and what a client of it sees."""
+import pathlib
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+
+import pika
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCRIPT = str(ROOT / "scripts" / "broker")
+QUEUES = ("user", "user.dead")
+
+
+@dataclass
+class Received:
+    """One message as it came from a queue."""
+
+    body: bytes
+    properties: pika.BasicProperties
+    redelivered: bool
+
+    @property
+    def headers(self) -> dict:
+        return self.properties.headers or {}
+
+
+class Broker:
+    """Owns the processes; close() leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix="userbus-broker-")
+        self.start(port=0)
+        self.url = self._script("url").strip()
+
+    def _script(self, verb: str, *more: str) -> str:
+        done = subprocess.run([SCRIPT, verb, "--dir", self.folder, *more], check=True, text=True,
+                              stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        return done.stdout
+
+    def start(self, port: int | None = None) -> None:
+        self._script("start", *([] if port is None else ["--port", str(port)]))
+
+    def kill(self) -> None:
+        """SIGKILL to all of it; start() takes it up again."""
+        self._script("kill")
+
+    def stop(self) -> None:
+        self._script("stop")
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def connect(self) -> pika.BlockingConnection:
+        # localhost's /vhost is "/", which pika wants said
+        return pika.BlockingConnection(pika.URLParameters(self.url.rstrip("/") + "/%2F"))
+
+    def reset(self) -> None:
+        """Deletes what a test before left."""
+        with self.connect() as connection:
+            channel = connection.channel()
+            for queue in QUEUES:
+                channel.queue_delete(queue)
+            channel.exchange_delete("userbus")
+
+    def depth(self, queue: str = "user") -> int:
+        """Messages that wait in the queue; -1: there is no such queue."""
+        with self.connect() as connection:
+            try:
+                return connection.channel().queue_declare(queue, passive=True).method.message_count
+            except pika.exceptions.ChannelClosedByBroker:
+                return -1
+
+    def publish(self, body: bytes, properties: pika.BasicProperties | None = None,
+                queue: str = "user") -> None:
+        """Confirmed, by the default exchange."""
+        with self.connect() as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            channel.basic_publish("", queue, body, properties, mandatory=True)
+
+    def take(self, count: int, queue: str = "user", seconds: float = 30) -> list[Received]:
+        """Takes exactly so many messages, in order; fails when they do not come."""
+        received = []
+        with self.connect() as connection:
+            channel = connection.channel()
+            channel.basic_qos(prefetch_count=1000)
+            for method, properties, body in channel.consume(queue, inactivity_timeout=seconds):
+                if method is None:
+                    raise TimeoutError(f"{len(received)} of {count} messages came from {queue}")
+                received.append(Received(body, properties, method.redelivered))
+                channel.basic_ack(method.delivery_tag)
+                if len(received) == count:
+                    break
+            channel.cancel()
+        return received
+
+    def drain(self, queue: str = "user", quiet_seconds: float = 0.5) -> list[Received]:
+        """Takes what is there and what still comes, until nothing does for a while."""
+        received = []
+        with self.connect() as connection:
+            channel = connection.channel()
+            channel.basic_qos(prefetch_count=5000)
+            for method, properties, body in channel.consume(queue, inactivity_timeout=quiet_seconds):
+                if method is None:
+                    break
+                received.append(Received(body, properties, method.redelivered))
+                channel.basic_ack(method.delivery_tag)
+            channel.cancel()
+        return received
