@@ -107,16 +107,23 @@ static void plan_actors(service_t *self, const settings_t *settings, bool with_w
     }
 }
 
+static int check_settings(const settings_t *settings, detail_t *detail)
+{
+    if (!broker_url_check(settings->rabbit_mq_url, detail))
+        return ERR_BAD_SETTING;
+    return http_prefix_check(settings->backend_api_prefix, detail);
+}
+
 int runserver_command(const command_context_t *context)
 {
     const settings_t *settings = context->settings;
     service_t service = {.listen_fd = -1, .admin_fd = -1};
     detail_t detail = {{0}};
     supervisor_t *supervisor = NULL;
-    /* The ports first: a taken one must be known before a database file is made. */
-    int error = open_listeners(&service, settings, &detail);
-    if (error == 0 && !broker_url_check(settings->rabbit_mq_url, &detail))
-        error = ERR_BAD_SETTING;
+    /* What a wrong setting or a taken port would stop must be known before a database file is made. */
+    int error = check_settings(settings, &detail);
+    if (error == 0)
+        error = open_listeners(&service, settings, &detail);
     if (error == 0) {
         plan_actors(&service, settings, (context->flags & FLAG_WITH_WORKER) != 0);
         error = supervisor_start(&supervisor, service.actors, service.actor_count, &detail);

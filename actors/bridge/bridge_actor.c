@@ -26,7 +26,7 @@ enum {
     BURST = 64,           /* publishes in one write */
     REPORT_EVERY_MS = 10, /* positions and credit, while there are any */
     RETRY_BASE_MS = 100,
-    RETRY_CAP_MS = 10000,
+    RETRY_CAP_MS = 5000,
     COMPLAIN_EVERY_MS =
         1000,     /* about events that were not taken; then the topology is mended too */
     CUT_MS = 500, /* of the stop's deadline, kept for closing */

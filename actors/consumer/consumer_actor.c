@@ -25,7 +25,7 @@
 enum {
     BATCH_MAX = 256, /* half of what a commit trims from the inbox */
     BACKOFF_BASE_MS = 100,
-    BACKOFF_CAP_MS = 10000,
+    BACKOFF_CAP_MS = 5000,
     LETTERS_MAX_BYTES =
         4 << 20, /* of dead letters ends a batch, since they wait in memory for its end */
     CLOSE_RESERVE_MS = 1200, /* of a stop's deadline, for the good-bye to the broker */
@@ -128,11 +128,12 @@ static int bury(consumer_t *self, const broker_event_t *delivery, const rejectio
                 detail_t *detail)
 {
     dead_letter_t letter;
+    const text_t id = delivery->message.message_id;
     dead_letter_make(&letter, &delivery->message, self->conf.topology.queue, why, clock_wall_us());
     uint64_t publish_tag = broker_publish(self->connection, &letter.message);
     self->batch.letter_bytes += letter.message.body.size;
     log_event(LOG_WARN, self->self.name, "dead_letter",
-              LOG_TEXT("message_id", delivery->message.message_id), LOG_STR("error", why->slug),
+              LOG_TEXT("message_id", id.size > 0 ? id : TEXT("")), LOG_STR("error", why->slug),
               LOG_STR("reason", why->reason.text));
     if (pending_letters_add(&self->letters, delivery->tag, publish_tag))
         return 0;

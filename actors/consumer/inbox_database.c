@@ -2,7 +2,8 @@
  * inbox_database.c - the worker's database in one SQLite file.
  *
  * Rows of the inbox are numbered as they are seen, so the oldest are found and deleted from the front of
- * the table without an index on their time.
+ * the table without an index on their time, and the numbers tell what was seen last. They never begin again: a
+ * commit that trims leaves the rows it has added.
  */
 #include "actors/consumer/inbox_database.h"
 
@@ -32,7 +33,7 @@ static const char *const migrations[] = {
     " last_update TEXT,"
     " disabled_at TEXT,"
     " sequence INTEGER NOT NULL,"
-    " active_us INTEGER NOT NULL" /* when the last event about the user was seen */
+    " active INTEGER NOT NULL" /* row in the inbox of the last event about the user */
     ") STRICT, WITHOUT ROWID;"
     "CREATE TABLE tally ("
     " tally INTEGER PRIMARY KEY,"
@@ -83,7 +84,7 @@ static const char *const statements[STATEMENT_COUNT] = {
                   " ON CONFLICT (tally) DO UPDATE SET count = count + excluded.count",
     [TALLY_WALK] = "SELECT tally, count FROM tally",
     [USER_KEEP] = "INSERT INTO user (key, sequence, disabled_at, email, first_name, last_name,"
-                  " is_valid, active_us, views, updates)"
+                  " is_valid, active, views, updates)"
                   " VALUES (?1, ?2, iif(?7 = 0, ?3, NULL), ?4, coalesce(?5, ''), coalesce(?6, ''),"
                   " coalesce(?7, 1), ?8, 0, 0)"
                   " ON CONFLICT (key) DO UPDATE SET"
@@ -91,7 +92,7 @@ static const char *const statements[STATEMENT_COUNT] = {
                   " first_name = coalesce(?5, first_name), last_name = coalesce(?6, last_name),"
                   " disabled_at = CASE ?7 WHEN 1 THEN NULL WHEN 0 THEN coalesce(disabled_at, ?3)"
                   " ELSE disabled_at END,"
-                  " is_valid = coalesce(?7, is_valid), active_us = ?8"
+                  " is_valid = coalesce(?7, is_valid), active = ?8"
                   " WHERE " IS_NEWEST("sequence"),
     [USER_REGISTER] = "UPDATE user SET registered_at = coalesce(registered_at, ?3) WHERE key = ?1",
     [USER_VIEW] = "UPDATE user SET views = views + 1 WHERE key = ?1",
@@ -103,13 +104,14 @@ static const char *const statements[STATEMENT_COUNT] = {
                     " coalesce(sum(views), 0), coalesce(sum(updates), 0) FROM user",
     [USER_WALK] = "SELECT key, email, first_name, last_name, registered_at, last_update,"
                   " disabled_at, is_valid, views, updates, sequence"
-                  " FROM user ORDER BY active_us DESC, key LIMIT ?1",
+                  " FROM user ORDER BY active DESC, key LIMIT ?1",
 };
 
 struct inbox_database {
     sqlite_file_t file;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     int64_t now_us;               /* of the open transaction */
+    int64_t marked_row;           /* in the inbox, of the message at hand */
     int64_t tallies[TALLY_COUNT]; /* of the open transaction, written at its end */
     int wal_frames; /* in the WAL and not yet moved, as of the last commit or checkpoint */
 };
@@ -179,6 +181,7 @@ int inbox_mark(inbox_database_t *self, text_t message_id, bool *is_new)
     (void)sqlite3_bind_int64(statement, 2, self->now_us);
     int error = run(statement);
     *is_new = error == 0 && sqlite3_changes(self->file.connection) > 0;
+    self->marked_row = sqlite3_last_insert_rowid(self->file.connection);
     return error;
 }
 
@@ -267,7 +270,7 @@ int projection_keep_user(inbox_database_t *self, const incoming_event_t *event)
     bind_told(statement, 6, event->last_name);
     if (event->validity != VALIDITY_UNTOLD)
         (void)sqlite3_bind_int(statement, 7, event->validity == USER_VALID);
-    (void)sqlite3_bind_int64(statement, 8, self->now_us);
+    (void)sqlite3_bind_int64(statement, 8, self->marked_row);
     return run(statement);
 }
 

@@ -71,7 +71,7 @@ void inbox_tally(inbox_database_t *self, int tally);
  * of it. */
 int inbox_tidy(inbox_database_t *self, bool idle) __attribute__((warn_unused_result));
 
-/* --- the projection; in a transaction --------------------------------------------------------- */
+/* --- the projection; in a transaction, about the message that was marked last ------------------- */
 
 /* Keeps what the event tells about the user itself, who may be unknown so far. An event that is older than
  * the newest one seen of the user (by sequence) changes nothing known. */

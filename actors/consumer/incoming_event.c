@@ -93,6 +93,18 @@ static bool take_kind(incoming_event_t *out, const broker_message_t *message, re
     return false;
 }
 
+/* The type belongs to the identity: a view and a registration may have the same body. */
+static void hash_message(unsigned char out[EVP_MAX_MD_SIZE], unsigned *size,
+                         const broker_message_t *message)
+{
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    must(hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1);
+    must(EVP_DigestUpdate(hash, message->type.data, message->type.size) == 1);
+    must(EVP_DigestUpdate(hash, message->body.data, message->body.size) == 1);
+    must(EVP_DigestFinal_ex(hash, out, size) == 1);
+    EVP_MD_CTX_free(hash);
+}
+
 static void take_message_id(incoming_event_t *out, const broker_message_t *message)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
@@ -100,8 +112,7 @@ static void take_message_id(incoming_event_t *out, const broker_message_t *messa
     out->message_id = message->message_id;
     if (message->message_id.size > 0)
         return;
-    must(EVP_Digest(message->body.data, message->body.size, digest, &size, EVP_sha256(), NULL) ==
-         1);
+    hash_message(digest, &size, message);
     int at = snprintf(out->hashed_id, HASHED_ID_SIZE, "sha256:");
     for (unsigned i = 0; i < size; i++)
         at += snprintf(out->hashed_id + at, (size_t)(HASHED_ID_SIZE - at), "%02x", digest[i]);

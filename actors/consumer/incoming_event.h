@@ -3,7 +3,7 @@
  * processed. Pure: no socket, no clock, no database.
  *
  * Takes messages of this service and such as know nothing of it: without a `type` the body decides, without
- * a `message_id` the body's hash is the id, without a sequence the order of arrival counts.
+ * a `message_id` the hash of type and body is the id, without a sequence the order of arrival counts.
  */
 #ifndef USERBUS_ACTORS_CONSUMER_INCOMING_EVENT_H
 #define USERBUS_ACTORS_CONSUMER_INCOMING_EVENT_H

@@ -323,7 +323,7 @@ const char *__lsan_default_suppressions(void)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-static int check_prefix(const char *prefix, detail_t *detail)
+int http_prefix_check(const char *prefix, detail_t *detail)
 {
     size_t size = strlen(prefix);
     if (size == 0)
@@ -440,7 +440,7 @@ static void http_fini(void *state)
 static int http_init(void **state, const actor_self_t *actor, const void *conf, detail_t *detail)
 {
     const http_conf_t *http_conf = conf;
-    int error = check_prefix(http_conf->prefix, detail);
+    int error = http_prefix_check(http_conf->prefix, detail);
     if (error != 0)
         return error;
     http_t *self = calloc(1, sizeof(*self));

@@ -27,6 +27,9 @@ typedef struct http_conf {
                                process's descriptors */
 } http_conf_t;
 
+/* 0 when the prefix is "" or a plain path like "/api/v1"; else ERR_BAD_SETTING and *detail. */
+int http_prefix_check(const char *prefix, detail_t *detail);
+
 /* conf: http_conf_t */
 extern const actor_class_t http_actor;
 

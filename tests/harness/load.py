@@ -27,15 +27,15 @@ class Record:
 
 
 class Client(threading.Thread):
-    """One keep-alive connection; a failure of it ends the client unless told to persist."""
+    """One keep-alive connection, whose failure ends the client. pause: seconds between requests."""
 
     def __init__(self, host: str, port: int, name: str, seed: int, hot_user: str | None = None,
-                 persist: bool = False) -> None:
+                 pause: float = 0) -> None:
         super().__init__(name=name, daemon=True)
         self.host, self.port = host, port
         self.random = random.Random(f"{seed}-{name}")
         self.hot_user = hot_user
-        self.persist = persist
+        self.pause = pause
         self.record = Record()
         self.stopping = threading.Event()
         self.users: list[list] = []  # [id, is_valid]
@@ -43,15 +43,13 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
-        while not self.stopping.is_set():
+        while not self.stopping.wait(self.pause):
             try:
                 self.step(connection)
             except (OSError, http.client.HTTPException):
                 self.record.broken += 1
                 connection.close()
-                self.users.clear()  # what became of the one in hand is not known
-                if not self.persist:
-                    return
+                return
         connection.close()
 
     def step(self, connection: http.client.HTTPConnection) -> None:
@@ -119,8 +117,8 @@ class Load:
     """Some clients at once."""
 
     def __init__(self, host: str, port: int, name: str, seed: int = 1, clients: int = 8,
-                 hot_user: str | None = None, persist: bool = False) -> None:
-        self.clients = [Client(host, port, f"{name}-{i}", seed, hot_user, persist) for i in range(clients)]
+                 hot_user: str | None = None, pause: float = 0) -> None:
+        self.clients = [Client(host, port, f"{name}-{i}", seed, hot_user, pause) for i in range(clients)]
         for client in self.clients:
             client.start()
 

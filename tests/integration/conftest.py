@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A broker for the session; for each test an empty one of its queues, and services that must end well."""
+import pathlib
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness.broker import Broker  # noqa: E402
+from harness.service import Process, Server, Worker  # noqa: E402
+
+LOG_LINES_SHOWN = 60
+
+
+@pytest.fixture(scope="session")
+def session_broker() -> Iterator[Broker]:
+    broker = Broker()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def broker(session_broker: Broker) -> Broker:
+    session_broker.reset()
+    return session_broker
+
+
+@pytest.fixture
+def own_broker() -> Iterator[Broker]:
+    """For tests that kill it."""
+    broker = Broker()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path
+
+
+def end_well(process: Process) -> None:
+    """What a test left running must stop in time, and none may have met a fault."""
+    code = process.stop() if process.is_running() else None
+    print(f"--- {process.log_path.name}:", *process.log_text().splitlines()[-LOG_LINES_SHOWN:], sep="\n")
+    assert process.faults() == []
+    assert code in (None, 0), f"it stopped with exit code {code}"
+
+
+@pytest.fixture
+def start(folder: pathlib.Path) -> Iterator[Callable[..., Process]]:
+    """start(Server, …), start(Worker, …): in the test's folder, ended with it."""
+    started: list[Process] = []
+
+    def start_one(kind: type[Process], *arguments: str, **settings: str) -> Process:
+        started.append(kind(folder, *arguments, **settings))
+        return started[-1]
+
+    yield start_one
+    for process in reversed(started):
+        end_well(process)
+
+
+@pytest.fixture
+def server(start: Callable[..., Process], broker: Broker) -> Server:
+    return start(Server, RABBIT_MQ_URL=broker.url)
+
+
+@pytest.fixture
+def worker(start: Callable[..., Process], broker: Broker) -> Worker:
+    return start(Worker, RABBIT_MQ_URL=broker.url)
