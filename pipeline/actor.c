@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "pipeline/clock.h"
+#include "pipeline/log.h"
 #include "proto/errors.h"
 
 struct actor {
@@ -161,6 +162,20 @@ int actor_start(actor_t **out, mailroom_t *room, const char *name, const actor_c
         must(pthread_join(self->thread, NULL) == 0);
     free(self);
     return error;
+}
+
+void actor_read_mail(const actor_self_t *self, frame_reader_t *reader,
+                     const message_handler_t handlers[MSG_count], void *state)
+{
+    while (mailbox_receive(self->mailbox, reader)) {
+        message_t message;
+        int got;
+        while ((got = frame_reader_next(reader, &message)) == 1)
+            if (handlers[message.type] != NULL)
+                handlers[message.type](state, &message);
+        if (got != 0)
+            log_event(LOG_ERROR, self->name, "bad_frame");
+    }
 }
 
 static struct timespec in_ms(int ms)

@@ -33,6 +33,14 @@ typedef struct actor_self {
     mailbox_t *mailbox; /* its own */
 } actor_self_t;
 
+/* What an actor does with a message; `state` is its own. The message lives for the call. */
+typedef void (*message_handler_t)(void *state, const message_t *message);
+
+/* Takes every frame that is here and hands each message to its handler, by type; those without one
+ * and what is malformed is passed over, the latter with a line in the log. Never waits. */
+void actor_read_mail(const actor_self_t *self, frame_reader_t *reader,
+                     const message_handler_t handlers[MSG_count], void *state);
+
 typedef struct actor_class {
     /* Makes the state from conf (borrowed until actor_start returns). On error a code of
      * errors.def, *detail filled and nothing left open. */

@@ -138,6 +138,15 @@ static int open_connection(sqlite_file_t *self, const char *path, int flags,
     return 0;
 }
 
+static int count_frames(void *argument, sqlite3 *connection, const char *name, int frames)
+{
+    sqlite_file_t *self = argument;
+    (void)connection;
+    (void)name;
+    self->wal_frames = frames;
+    return SQLITE_OK;
+}
+
 static int open_for_writing(sqlite_file_t *self, const char *path, const sqlite_schema_t *schema,
                             detail_t *detail)
 {
@@ -154,6 +163,7 @@ static int open_for_writing(sqlite_file_t *self, const char *path, const sqlite_
                                "PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON;"
                                "PRAGMA cache_size = -16384") != SQLITE_OK)
         error = no_database(path, schema, sqlite3_errmsg(self->connection), detail);
+    (void)sqlite3_wal_hook(self->connection, count_frames, self);
     return error != 0 ? error : migrate(self, path, schema, detail);
 }
 
@@ -271,13 +281,15 @@ int sqlite_file_exec(const sqlite_file_t *self, const char *sql)
     return code == SQLITE_OK ? code : sqlite3_extended_errcode(self->connection);
 }
 
-int sqlite_file_checkpoint(const sqlite_file_t *self, int *frames_left)
+int sqlite_file_tidy(sqlite_file_t *self, bool idle)
 {
     int in_wal = 0, moved = 0;
+    if (self->wal_frames == 0 || (!idle && self->wal_frames < CHECKPOINT_FRAMES))
+        return 0;
     int code = sqlite3_wal_checkpoint_v2(self->connection, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal,
                                          &moved);
-    *frames_left = in_wal - moved;
-    return code;
+    self->wal_frames = in_wal - moved;
+    return code == SQLITE_OK || code == SQLITE_BUSY ? 0 : sqlite_error(code);
 }
 
 int sqlite_error(int code)

@@ -13,6 +13,8 @@
 
 #include "pipeline/actor.h" /* detail_t */
 
+enum { CHECKPOINT_FRAMES = 4000 };
+
 /* What a database of one kind looks like. */
 typedef struct sqlite_schema {
     const char *what;              /* as an operator calls it: "users' database" */
@@ -22,9 +24,11 @@ typedef struct sqlite_schema {
     bool single_process;           /* only one process at a time may open it for writing */
 } sqlite_schema_t;
 
+/* Stays where it was opened: SQLite points back to it. */
 typedef struct sqlite_file {
     sqlite3 *connection;
-    int lock_fd; /* -1: none; holds the flock of single_process */
+    int lock_fd;    /* -1: none; holds the flock of single_process */
+    int wal_frames; /* pages in the write-ahead log that are not moved yet, as of the last commit */
 } sqlite_file_t;
 
 /* True when the URL is "sqlite:PATH" with a path; *path then points into it. */
@@ -58,9 +62,10 @@ void sqlite_file_finalize(sqlite3_stmt **statements, size_t count);
 /* Runs statements that give no rows. An SQLite result code. */
 int sqlite_file_exec(const sqlite_file_t *self, const char *sql);
 
-/* Moves what the WAL holds into the database as far as readers allow, without waiting for them
- * (PASSIVE). Returns an SQLite result code; *frames_left is what stays in the WAL. */
-int sqlite_file_checkpoint(const sqlite_file_t *self, int *frames_left);
+/* Outside of transactions: moves what the write-ahead log holds into the database, as far as readers
+ * allow and without waiting for them (PASSIVE), when there are CHECKPOINT_FRAMES of it, or any at all
+ * while nothing else is to do. An error of sqlite_error. */
+int sqlite_file_tidy(sqlite_file_t *self, bool idle) __attribute__((warn_unused_result));
 
 /* ERR_STORE_UNAVAILABLE for what may pass (disk full, busy, read-only), ERR_DATABASE_FATAL for what
  * must never be retried (I/O errors, corruption), whose outcome on the disk nobody knows. `code` is an

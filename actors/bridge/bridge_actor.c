@@ -308,39 +308,28 @@ static void report(bridge_t *self, int64_t now_ms, bool at_once)
     sender_send(self->store, &self->frame);
 }
 
-static void on_event(bridge_t *self, const message_t *message)
+static void on_event(void *state, const message_t *message)
 {
+    bridge_t *self = state;
     must(self->lanes.events < CREDIT);
     outgoing_event_t *event = outgoing_event_new(&message->event);
     progress_add(&self->progress, event);
     lanes_add(&self->lanes, event);
 }
 
-static void on_stop(bridge_t *self, const message_t *message)
+static void on_stop(void *state, const message_t *message)
 {
+    bridge_t *self = state;
     if (self->state == BRIDGE_DRAINING)
         return;
     self->deadline_ms = clock_mono_ms() + message->stop.deadline_ms - CUT_MS;
     set_state(self, BRIDGE_DRAINING, "stop");
 }
 
-static void (*const handlers[MSG_count])(bridge_t *self, const message_t *message) = {
+static const message_handler_t handlers[MSG_count] = {
     [MSG_event] = on_event,
     [MSG_stop] = on_stop,
 };
-
-static void read_mail(bridge_t *self)
-{
-    while (mailbox_receive(self->self.mailbox, &self->reader)) {
-        message_t message;
-        int got;
-        while ((got = frame_reader_next(&self->reader, &message)) == 1)
-            if (handlers[message.type] != NULL)
-                handlers[message.type](self, &message);
-        if (got != 0)
-            log_event(LOG_ERROR, self->self.name, "bad_frame");
-    }
-}
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
@@ -379,7 +368,7 @@ static void end_when_drained(bridge_t *self, int64_t now_ms)
 static void run_turn(bridge_t *self)
 {
     int64_t now_ms = clock_mono_ms();
-    read_mail(self);
+    actor_read_mail(&self->self, &self->reader, handlers, self);
     if (self->state == BRIDGE_DOWN && now_ms >= self->retry_ms)
         connect_broker(self);
     if (self->broker != NULL && read_broker(self) && self->state == BRIDGE_PUBLISHING) {

@@ -383,23 +383,17 @@ static int (*const turns[CONSUMER_STATE_COUNT])(consumer_t *, detail_t *) = {
 
 /* --- mailbox and life ------------------------------------------------------------------------- */
 
-static void on_stop(consumer_t *self, int64_t deadline_ms)
+static void on_stop(void *state, const message_t *message)
 {
-    self->stop_by_ms = clock_mono_ms() + deadline_ms - CLOSE_RESERVE_MS;
+    consumer_t *self = state;
+    self->stop_by_ms = clock_mono_ms() + message->stop.deadline_ms - CLOSE_RESERVE_MS;
     if (self->state == CONSUMER_DISCONNECTED)
         set_state(self, CONSUMER_ENDED);
     else if (self->state == CONSUMER_CONSUMING)
         set_state(self, CONSUMER_STOPPING);
 }
 
-static void read_mailbox(consumer_t *self)
-{
-    message_t message;
-    while (mailbox_receive(self->self.mailbox, &self->reader))
-        while (frame_reader_next(&self->reader, &message) == 1)
-            if (message.type == MSG_stop)
-                on_stop(self, message.stop.deadline_ms);
-}
+static const message_handler_t handlers[MSG_count] = {[MSG_stop] = on_stop};
 
 static int run_consumer(void *state, detail_t *detail)
 {
@@ -407,7 +401,7 @@ static int run_consumer(void *state, detail_t *detail)
     int error = 0;
     while (error == 0 && self->state != CONSUMER_ENDED) {
         error = turns[self->state](self, detail);
-        read_mailbox(self);
+        actor_read_mail(&self->self, &self->reader, handlers, self);
     }
     return error;
 }

@@ -12,8 +12,7 @@
 
 #include "proto/errors.h"
 #include "storage/sqlite_file.h"
-
-enum { CHECKPOINT_FRAMES = 4000 }; /* pages in the WAL before a checkpoint interrupts the work */
+#include "storage/sqlite_statement.h"
 
 static const char *const migrations[] = {
     "CREATE TABLE inbox ("
@@ -113,48 +112,22 @@ struct inbox_database {
     int64_t now_us;               /* of the open transaction */
     int64_t marked_row;           /* in the inbox, of the message at hand */
     int64_t tallies[TALLY_COUNT]; /* of the open transaction, written at its end */
-    int wal_frames; /* in the WAL and not yet moved, as of the last commit or checkpoint */
 };
 
 /* --- running statements ----------------------------------------------------------------------- */
-
-static void bind_text(sqlite3_stmt *statement, int index, text_t text)
-{
-    /* A NULL pointer would bind NULL instead of the empty text. */
-    (void)sqlite3_bind_text(statement, index, text.size > 0 ? text.data : "", (int)text.size,
-                            SQLITE_STATIC);
-}
 
 /* Leaves the parameter NULL when the event did not tell. */
 static void bind_told(sqlite3_stmt *statement, int index, text_t text)
 {
     if (text.size > 0)
-        bind_text(statement, index, text);
-}
-
-/* Statements are reset at once: one that is left open would keep a commit from ending. */
-static void end_statement(sqlite3_stmt *statement)
-{
-    (void)sqlite3_reset(statement);
-    (void)sqlite3_clear_bindings(statement);
+        sqlite_bind_text(statement, index, text);
 }
 
 /* Runs a statement that gives no rows. */
 static int run(sqlite3_stmt *statement)
 {
-    int code = sqlite3_step(statement);
-    end_statement(statement);
+    int code = sqlite_run(statement);
     return code == SQLITE_DONE ? 0 : sqlite_error(code);
-}
-
-/* Runs a statement that gives one row with one number; NULL is 0. */
-static int read_number(sqlite3_stmt *statement, int64_t *out)
-{
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW)
-        *out = sqlite3_column_int64(statement, 0);
-    end_statement(statement);
-    return code == SQLITE_ROW ? 0 : sqlite_error(code);
 }
 
 /* --- the batch -------------------------------------------------------------------------------- */
@@ -177,8 +150,8 @@ void inbox_rollback(inbox_database_t *self)
 int inbox_mark(inbox_database_t *self, text_t message_id, bool *is_new)
 {
     sqlite3_stmt *statement = self->statements[INBOX_MARK];
-    bind_text(statement, 1, message_id);
-    (void)sqlite3_bind_int64(statement, 2, self->now_us);
+    sqlite_bind_text(statement, 1, message_id);
+    sqlite_bind_int(statement, 2, self->now_us);
     int error = run(statement);
     *is_new = error == 0 && sqlite3_changes(self->file.connection) > 0;
     self->marked_row = sqlite3_last_insert_rowid(self->file.connection);
@@ -198,8 +171,8 @@ static int save_tallies(inbox_database_t *self)
     for (int i = 0; i < TALLY_COUNT && error == 0; i++) {
         if (self->tallies[i] == 0)
             continue;
-        (void)sqlite3_bind_int64(statement, 1, i);
-        (void)sqlite3_bind_int64(statement, 2, self->tallies[i]);
+        sqlite_bind_int(statement, 1, i);
+        sqlite_bind_int(statement, 2, self->tallies[i]);
         error = run(statement);
         self->tallies[i] = 0;
     }
@@ -210,14 +183,14 @@ static int trim_inbox(inbox_database_t *self)
 {
     sqlite3_stmt *statement = self->statements[INBOX_TRIM];
     int64_t first = 0, last = 0;
-    int error = read_number(self->statements[INBOX_FIRST], &first);
+    int error = sqlite_read_number(self->statements[INBOX_FIRST], &first);
     if (error == 0)
-        error = read_number(self->statements[INBOX_LAST], &last);
+        error = sqlite_read_number(self->statements[INBOX_LAST], &last);
     if (error != 0)
         return error;
-    (void)sqlite3_bind_int64(statement, 1, first + INBOX_TRIM_ROWS - 1);
-    (void)sqlite3_bind_int64(statement, 2, self->now_us - INBOX_KEEP_US);
-    (void)sqlite3_bind_int64(statement, 3, last - INBOX_ROWS_MAX);
+    sqlite_bind_int(statement, 1, first + INBOX_TRIM_ROWS - 1);
+    sqlite_bind_int(statement, 2, self->now_us - INBOX_KEEP_US);
+    sqlite_bind_int(statement, 3, last - INBOX_ROWS_MAX);
     return run(statement);
 }
 
@@ -233,21 +206,9 @@ int inbox_commit(inbox_database_t *self)
     return error;
 }
 
-static int count_frames(void *argument, sqlite3 *connection, const char *name, int frames)
-{
-    inbox_database_t *self = argument;
-    (void)connection;
-    (void)name;
-    self->wal_frames = frames;
-    return SQLITE_OK;
-}
-
 int inbox_tidy(inbox_database_t *self, bool idle)
 {
-    if (self->wal_frames == 0 || (!idle && self->wal_frames < CHECKPOINT_FRAMES))
-        return 0;
-    int code = sqlite_file_checkpoint(&self->file, &self->wal_frames);
-    return code == SQLITE_OK || code == SQLITE_BUSY ? 0 : sqlite_error(code);
+    return sqlite_file_tidy(&self->file, idle);
 }
 
 /* --- the projection --------------------------------------------------------------------------- */
@@ -256,21 +217,21 @@ static sqlite3_stmt *for_user(inbox_database_t *self, statement_t which,
                               const incoming_event_t *event, text_t time)
 {
     sqlite3_stmt *statement = self->statements[which];
-    bind_text(statement, 1, event->user_key);
-    (void)sqlite3_bind_int64(statement, 2, event->sequence);
-    bind_text(statement, 3, time);
+    sqlite_bind_text(statement, 1, event->user_key);
+    sqlite_bind_int(statement, 2, event->sequence);
+    sqlite_bind_text(statement, 3, time);
     return statement;
 }
 
 int projection_keep_user(inbox_database_t *self, const incoming_event_t *event)
 {
     sqlite3_stmt *statement = for_user(self, USER_KEEP, event, event->occurred_at);
-    bind_text(statement, 4, event->email);
+    sqlite_bind_text(statement, 4, event->email);
     bind_told(statement, 5, event->first_name);
     bind_told(statement, 6, event->last_name);
     if (event->validity != VALIDITY_UNTOLD)
         (void)sqlite3_bind_int(statement, 7, event->validity == USER_VALID);
-    (void)sqlite3_bind_int64(statement, 8, self->marked_row);
+    sqlite_bind_int(statement, 8, self->marked_row);
     return run(statement);
 }
 
@@ -282,7 +243,7 @@ int projection_register(inbox_database_t *self, const incoming_event_t *event)
 int projection_count_view(inbox_database_t *self, const incoming_event_t *event)
 {
     sqlite3_stmt *statement = self->statements[USER_VIEW];
-    bind_text(statement, 1, event->user_key);
+    sqlite_bind_text(statement, 1, event->user_key);
     return run(statement);
 }
 
@@ -307,7 +268,7 @@ static int read_tallies(inbox_database_t *self, inbox_totals_t *out)
         if (tally >= 0 && tally < TALLY_COUNT)
             out->tallies[tally] = sqlite3_column_int64(statement, 1);
     }
-    end_statement(statement);
+    sqlite_end(statement);
     return code == SQLITE_DONE ? 0 : sqlite_error(code);
 }
 
@@ -323,27 +284,21 @@ int inbox_totals_read(inbox_database_t *self, inbox_totals_t *out)
         out->views = sqlite3_column_int64(statement, 3);
         out->updates = sqlite3_column_int64(statement, 4);
     }
-    end_statement(statement);
+    sqlite_end(statement);
     return code == SQLITE_ROW ? read_tallies(self, out) : sqlite_error(code);
-}
-
-static text_t column_text(sqlite3_stmt *statement, int column)
-{
-    const void *data = sqlite3_column_blob(statement, column);
-    return (text_t){data, (size_t)sqlite3_column_bytes(statement, column)};
 }
 
 static projected_user_t read_user(sqlite3_stmt *statement)
 {
     return (projected_user_t){
-        .key = column_text(statement, 0),
-        .email = column_text(statement, 1),
-        .first_name = column_text(statement, 2),
-        .last_name = column_text(statement, 3),
+        .key = sqlite_column(statement, 0),
+        .email = sqlite_column(statement, 1),
+        .first_name = sqlite_column(statement, 2),
+        .last_name = sqlite_column(statement, 3),
         .is_registered = sqlite3_column_type(statement, 4) != SQLITE_NULL,
-        .registered_at = column_text(statement, 4),
-        .last_update = column_text(statement, 5),
-        .disabled_at = column_text(statement, 6),
+        .registered_at = sqlite_column(statement, 4),
+        .last_update = sqlite_column(statement, 5),
+        .disabled_at = sqlite_column(statement, 6),
         .is_valid = sqlite3_column_int64(statement, 7) != 0,
         .views = sqlite3_column_int64(statement, 8),
         .updates = sqlite3_column_int64(statement, 9),
@@ -360,7 +315,7 @@ int inbox_walk_users(inbox_database_t *self, int limit, projected_user_visit_t v
         const projected_user_t user = read_user(statement);
         visit(context, &user);
     }
-    end_statement(statement);
+    sqlite_end(statement);
     return code == SQLITE_DONE ? 0 : sqlite_error(code);
 }
 
@@ -382,7 +337,6 @@ static int open_by(open_file_t open_file, inbox_database_t **out, const char *ur
         inbox_database_close(&self);
         return error;
     }
-    (void)sqlite3_wal_hook(self->file.connection, count_frames, self);
     *out = self;
     return 0;
 }

@@ -246,15 +246,17 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
 
 /* --- messages --------------------------------------------------------------------------------- */
 
-static void on_user_reply(http_t *self, const message_t *message)
+static void on_user_reply(void *state, const message_t *message)
 {
+    http_t *self = state;
     if (!dispatch_reply(&self->dispatcher, message->corr, &message->user_reply))
         log_event(LOG_ERROR, self->self.name, "reply_for_nobody",
                   LOG_INT("corr", (int64_t)message->corr));
 }
 
-static void on_stop(http_t *self, const message_t *message)
+static void on_stop(void *state, const message_t *message)
 {
+    http_t *self = state;
     if (self->state != HTTP_SERVING)
         return;
     int64_t time_ms = message->stop.deadline_ms - CUT_MS;
@@ -267,22 +269,14 @@ static void on_stop(http_t *self, const message_t *message)
     run_ticker(self, true);
 }
 
-static void (*const handlers[MSG_count])(http_t *self, const message_t *message) = {
+static const message_handler_t handlers[MSG_count] = {
     [MSG_user_reply] = on_user_reply,
     [MSG_stop] = on_stop,
 };
 
 static void read_mail(http_t *self)
 {
-    while (mailbox_receive(self->self.mailbox, &self->reader)) {
-        message_t message;
-        int got;
-        while ((got = frame_reader_next(&self->reader, &message)) == 1)
-            if (handlers[message.type] != NULL)
-                handlers[message.type](self, &message);
-        if (got != 0)
-            log_event(LOG_ERROR, self->self.name, "bad_frame");
-    }
+    actor_read_mail(&self->self, &self->reader, handlers, self);
 }
 
 static void on_mail(h2o_socket_t *socket, const char *error)

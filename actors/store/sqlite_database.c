@@ -10,11 +10,9 @@
 #include "actors/store/database.h"
 #include "proto/errors.h"
 #include "storage/sqlite_file.h"
+#include "storage/sqlite_statement.h"
 
-enum {
-    CHECKPOINT_FRAMES = 4000,  /* pages in the WAL before a checkpoint interrupts the work */
-    LOW_ROW = PARTITION_COUNT, /* of the table position: saved_positions_t.low */
-};
+enum { LOW_ROW = PARTITION_COUNT }; /* of the table position: saved_positions_t.low */
 
 static const char *const migrations[] = {
     "CREATE TABLE user ("
@@ -108,7 +106,6 @@ typedef struct sqlite_store {
     database_t super;
     sqlite_file_t file;
     sqlite3_stmt *statements[STATEMENT_COUNT];
-    int wal_frames; /* in the WAL and not yet moved, as of the last commit or checkpoint */
 } sqlite_store_t;
 
 static sqlite_store_t *store_of(database_t *self)
@@ -118,50 +115,13 @@ static sqlite_store_t *store_of(database_t *self)
 
 /* --- running statements ----------------------------------------------------------------------- */
 
-static void bind_text(sqlite3_stmt *statement, int index, text_t text)
-{
-    /* A NULL pointer would bind NULL instead of the empty text. */
-    (void)sqlite3_bind_text(statement, index, text.size > 0 ? text.data : "", (int)text.size,
-                            SQLITE_STATIC);
-}
-
-static void bind_blob(sqlite3_stmt *statement, int index, text_t bytes)
-{
-    (void)sqlite3_bind_blob(statement, index, bytes.size > 0 ? bytes.data : "", (int)bytes.size,
-                            SQLITE_STATIC);
-}
-
-/* Statements are reset at once: one that is left open would keep a commit from ending. */
-static void end_statement(sqlite3_stmt *statement)
-{
-    (void)sqlite3_reset(statement);
-    (void)sqlite3_clear_bindings(statement);
-}
-
 /* Runs a statement that gives no rows. */
 static int run(sqlite3_stmt *statement)
 {
-    int code = sqlite3_step(statement);
-    end_statement(statement);
+    int code = sqlite_run(statement);
     if (code == SQLITE_DONE)
         return 0;
     return code == SQLITE_CONSTRAINT_UNIQUE ? ERR_EMAIL_TAKEN : sqlite_error(code);
-}
-
-/* Runs a statement that gives one row with one number; NULL is 0. */
-static int read_number(sqlite3_stmt *statement, int64_t *out)
-{
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW)
-        *out = sqlite3_column_int64(statement, 0);
-    end_statement(statement);
-    return code == SQLITE_ROW ? 0 : sqlite_error(code);
-}
-
-static text_t column_text(sqlite3_stmt *statement, int column)
-{
-    const void *data = sqlite3_column_blob(statement, column);
-    return (text_t){data, (size_t)sqlite3_column_bytes(statement, column)};
 }
 
 static void copy_text(char *to, size_t size, text_t from)
@@ -176,15 +136,15 @@ static void copy_text(char *to, size_t size, text_t from)
 
 static void read_user(sqlite3_stmt *statement, user_t *out)
 {
-    text_t id = column_text(statement, 1);
+    text_t id = sqlite_column(statement, 1);
     out->row = sqlite3_column_int64(statement, 0);
     memset(out->id, 0, ID_BYTES);
     if (id.size == ID_BYTES)
         memcpy(out->id, id.data, ID_BYTES);
-    copy_text(out->email, sizeof(out->email), column_text(statement, 2));
-    copy_text(out->email_key, sizeof(out->email_key), column_text(statement, 3));
-    copy_text(out->first_name, sizeof(out->first_name), column_text(statement, 4));
-    copy_text(out->last_name, sizeof(out->last_name), column_text(statement, 5));
+    copy_text(out->email, sizeof(out->email), sqlite_column(statement, 2));
+    copy_text(out->email_key, sizeof(out->email_key), sqlite_column(statement, 3));
+    copy_text(out->first_name, sizeof(out->first_name), sqlite_column(statement, 4));
+    copy_text(out->last_name, sizeof(out->last_name), sqlite_column(statement, 5));
     out->view_count = sqlite3_column_int64(statement, 6);
     out->is_valid = sqlite3_column_int64(statement, 7) != 0;
     out->version = sqlite3_column_int64(statement, 8);
@@ -195,18 +155,18 @@ static void read_user(sqlite3_stmt *statement, user_t *out)
 
 static void bind_user(sqlite3_stmt *statement, const user_t *user)
 {
-    (void)sqlite3_bind_int64(statement, 1, user->row);
-    bind_blob(statement, 2, (text_t){(const char *)user->id, ID_BYTES});
-    bind_text(statement, 3, text_of(user->email));
-    bind_text(statement, 4, text_of(user->email_key));
-    bind_text(statement, 5, text_of(user->first_name));
-    bind_text(statement, 6, text_of(user->last_name));
-    (void)sqlite3_bind_int64(statement, 7, user->view_count);
-    (void)sqlite3_bind_int64(statement, 8, user->is_valid);
-    (void)sqlite3_bind_int64(statement, 9, user->version);
-    (void)sqlite3_bind_int64(statement, 10, user->sequence);
-    (void)sqlite3_bind_int64(statement, 11, user->created_us);
-    (void)sqlite3_bind_int64(statement, 12, user->updated_us);
+    sqlite_bind_int(statement, 1, user->row);
+    sqlite_bind_bytes(statement, 2, (text_t){(const char *)user->id, ID_BYTES});
+    sqlite_bind_text(statement, 3, text_of(user->email));
+    sqlite_bind_text(statement, 4, text_of(user->email_key));
+    sqlite_bind_text(statement, 5, text_of(user->first_name));
+    sqlite_bind_text(statement, 6, text_of(user->last_name));
+    sqlite_bind_int(statement, 7, user->view_count);
+    sqlite_bind_int(statement, 8, user->is_valid);
+    sqlite_bind_int(statement, 9, user->version);
+    sqlite_bind_int(statement, 10, user->sequence);
+    sqlite_bind_int(statement, 11, user->created_us);
+    sqlite_bind_int(statement, 12, user->updated_us);
 }
 
 static int find_user(sqlite3_stmt *statement, user_t *out)
@@ -214,7 +174,7 @@ static int find_user(sqlite3_stmt *statement, user_t *out)
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW)
         read_user(statement, out);
-    end_statement(statement);
+    sqlite_end(statement);
     if (code == SQLITE_ROW)
         return 0;
     return code == SQLITE_DONE ? ERR_USER_NOT_FOUND : sqlite_error(code);
@@ -223,14 +183,14 @@ static int find_user(sqlite3_stmt *statement, user_t *out)
 static int user_by_id(database_t *self, text_t id, user_t *out)
 {
     sqlite3_stmt *statement = store_of(self)->statements[USER_BY_ID];
-    bind_blob(statement, 1, id);
+    sqlite_bind_bytes(statement, 1, id);
     return find_user(statement, out);
 }
 
 static int user_by_email(database_t *self, text_t email_key, user_t *out)
 {
     sqlite3_stmt *statement = store_of(self)->statements[USER_BY_EMAIL];
-    bind_text(statement, 1, email_key);
+    sqlite_bind_text(statement, 1, email_key);
     return find_user(statement, out);
 }
 
@@ -258,14 +218,14 @@ static int user_walk(database_t *self, text_t after, user_visit_t visit, void *c
     int error = after.size > 0 ? user_by_id(self, after, &user) : 0;
     if (error != 0)
         return error;
-    (void)sqlite3_bind_int64(statement, 1, user.row);
+    sqlite_bind_int(statement, 1, user.row);
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         read_user(statement, &user);
         if (!visit(context, &user))
             break;
     }
-    end_statement(statement);
+    sqlite_end(statement);
     return code == SQLITE_ROW || code == SQLITE_DONE ? 0 : sqlite_error(code);
 }
 
@@ -274,17 +234,17 @@ static int user_walk(database_t *self, text_t after, user_visit_t visit, void *c
 static int event_append(database_t *self, const msg_event_t *event)
 {
     sqlite3_stmt *statement = store_of(self)->statements[EVENT_APPEND];
-    (void)sqlite3_bind_int64(statement, 1, event->position);
-    (void)sqlite3_bind_int64(statement, 2, event->partition);
-    (void)sqlite3_bind_int64(statement, 3, event->kind);
-    (void)sqlite3_bind_int64(statement, 4, event->sequence);
-    bind_blob(statement, 5, event->user_id);
-    bind_blob(statement, 6, event->id);
-    (void)sqlite3_bind_int64(statement, 7, event->created_us);
-    bind_text(statement, 8, event->request_id);
-    bind_text(statement, 9, event->traceparent);
-    bind_text(statement, 10, event->tracestate);
-    bind_blob(statement, 11, event->body);
+    sqlite_bind_int(statement, 1, event->position);
+    sqlite_bind_int(statement, 2, event->partition);
+    sqlite_bind_int(statement, 3, event->kind);
+    sqlite_bind_int(statement, 4, event->sequence);
+    sqlite_bind_bytes(statement, 5, event->user_id);
+    sqlite_bind_bytes(statement, 6, event->id);
+    sqlite_bind_int(statement, 7, event->created_us);
+    sqlite_bind_text(statement, 8, event->request_id);
+    sqlite_bind_text(statement, 9, event->traceparent);
+    sqlite_bind_text(statement, 10, event->tracestate);
+    sqlite_bind_bytes(statement, 11, event->body);
     return run(statement);
 }
 
@@ -294,13 +254,13 @@ static msg_event_t read_event(sqlite3_stmt *statement)
                          .partition = sqlite3_column_int64(statement, 1),
                          .kind = sqlite3_column_int64(statement, 2),
                          .sequence = sqlite3_column_int64(statement, 3),
-                         .user_id = column_text(statement, 4),
-                         .id = column_text(statement, 5),
+                         .user_id = sqlite_column(statement, 4),
+                         .id = sqlite_column(statement, 5),
                          .created_us = sqlite3_column_int64(statement, 6),
-                         .request_id = column_text(statement, 7),
-                         .traceparent = column_text(statement, 8),
-                         .tracestate = column_text(statement, 9),
-                         .body = column_text(statement, 10)};
+                         .request_id = sqlite_column(statement, 7),
+                         .traceparent = sqlite_column(statement, 8),
+                         .tracestate = sqlite_column(statement, 9),
+                         .body = sqlite_column(statement, 10)};
 }
 
 /* What stands in the file may have been written by anybody. */
@@ -322,7 +282,7 @@ static bool event_is_well(const msg_event_t *event)
 static int event_walk(database_t *self, int64_t after, event_visit_t visit, void *context)
 {
     sqlite3_stmt *statement = store_of(self)->statements[EVENT_WALK];
-    (void)sqlite3_bind_int64(statement, 1, after);
+    sqlite_bind_int(statement, 1, after);
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         const msg_event_t event = read_event(statement);
@@ -333,7 +293,7 @@ static int event_walk(database_t *self, int64_t after, event_visit_t visit, void
         if (!visit(context, &event))
             break;
     }
-    end_statement(statement);
+    sqlite_end(statement);
     return code == SQLITE_ROW || code == SQLITE_DONE ? 0 : sqlite_error(code);
 }
 
@@ -343,12 +303,12 @@ static int event_trim(database_t *self, int64_t up_to, int64_t older_than_us, in
     sqlite_store_t *store = store_of(self);
     int64_t first = 0;
     *deleted = 0;
-    int error = read_number(store->statements[EVENT_FIRST], &first);
+    int error = sqlite_read_number(store->statements[EVENT_FIRST], &first);
     if (error != 0 || first == 0 || first > up_to)
         return error;
     int64_t last = first + most - 1 < up_to ? first + most - 1 : up_to;
-    (void)sqlite3_bind_int64(store->statements[EVENT_TRIM], 1, last);
-    (void)sqlite3_bind_int64(store->statements[EVENT_TRIM], 2, older_than_us);
+    sqlite_bind_int(store->statements[EVENT_TRIM], 1, last);
+    sqlite_bind_int(store->statements[EVENT_TRIM], 2, older_than_us);
     error = run(store->statements[EVENT_TRIM]);
     *deleted = error == 0 ? sqlite3_changes(store->file.connection) : 0;
     return error;
@@ -372,11 +332,11 @@ static int positions_load(database_t *self, saved_positions_t *out)
         /* The log may have been trimmed to nothing, which must not make positions begin again. */
         out->head = confirmed > out->head ? confirmed : out->head;
     }
-    end_statement(statement);
+    sqlite_end(statement);
     if (code != SQLITE_DONE)
         return sqlite_error(code);
     int64_t last = 0;
-    int error = read_number(store->statements[EVENT_LAST], &last);
+    int error = sqlite_read_number(store->statements[EVENT_LAST], &last);
     out->head = last > out->head ? last : out->head;
     return error;
 }
@@ -384,8 +344,8 @@ static int positions_load(database_t *self, saved_positions_t *out)
 static int save_position(sqlite_store_t *store, int row, int64_t confirmed)
 {
     sqlite3_stmt *statement = store->statements[POSITION_SAVE];
-    (void)sqlite3_bind_int64(statement, 1, row);
-    (void)sqlite3_bind_int64(statement, 2, confirmed);
+    sqlite_bind_int(statement, 1, row);
+    sqlite_bind_int(statement, 2, confirmed);
     return run(statement);
 }
 
@@ -422,22 +382,9 @@ static int commit(database_t *self)
     return error;
 }
 
-static int count_frames(void *argument, sqlite3 *connection, const char *name, int frames)
-{
-    sqlite_store_t *store = argument;
-    (void)connection;
-    (void)name;
-    store->wal_frames = frames;
-    return SQLITE_OK;
-}
-
 static int tidy(database_t *self, bool idle)
 {
-    sqlite_store_t *store = store_of(self);
-    if (store->wal_frames == 0 || (!idle && store->wal_frames < CHECKPOINT_FRAMES))
-        return 0;
-    int code = sqlite_file_checkpoint(&store->file, &store->wal_frames);
-    return code == SQLITE_OK || code == SQLITE_BUSY ? 0 : sqlite_error(code);
+    return sqlite_file_tidy(&store_of(self)->file, idle);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -463,7 +410,6 @@ static int open_store(database_t **out, const char *url, detail_t *detail)
         close_store(&store->super);
         return error;
     }
-    (void)sqlite3_wal_hook(store->file.connection, count_frames, store);
     *out = &store->super;
     return 0;
 }

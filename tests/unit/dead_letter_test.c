@@ -93,7 +93,7 @@ static void a_second_failure_keeps_the_time_of_the_first(void **state)
 static void the_bounds_of_a_publish_are_kept(void **state)
 {
     enum { COUNT = 64, VALUE_BYTES = 20000, FRAME_MAX = 131072 };
-    char keys[COUNT][8], *value = malloc(VALUE_BYTES), *long_key = malloc(200);
+    char keys[COUNT][16], *value = malloc(VALUE_BYTES), *long_key = malloc(200);
     broker_header_t headers[COUNT];
     (void)state;
     assert_non_null(value);
