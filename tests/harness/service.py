@@ -24,7 +24,7 @@ def binary() -> str:
 
 def environment(settings: dict[str, str]) -> dict[str, str]:
     """Ours, less what would change the settings, plus these."""
-    kept = ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LD_LIBRARY_PATH")
+    kept = ("PATH", "HOME", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
     return {key: os.environ[key] for key in kept if key in os.environ} | settings
 
 

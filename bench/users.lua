@@ -1,0 +1,23 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- wrk's requests: `create` makes a new user each time, `read` goes around the first thousand of them.
+local count = 0
+local headers = {["Content-Type"] = "application/json"}
+local make
+
+local function create()
+  return wrk.format("POST", "/users", headers, string.format(
+    '{"email": "user%d@example.org", "first_name": "Ada", "last_name": "Lovelace"}', count))
+end
+
+local function read()
+  return wrk.format("GET", string.format("/users/user%d@example.org", count % 1000 + 1))
+end
+
+function init(arguments)
+  make = arguments[1] == "read" and read or create
+end
+
+function request()
+  count = count + 1
+  return make()
+end
