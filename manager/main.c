@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "manager/command.h"
 #include "manager/usage.h"
@@ -140,6 +141,7 @@ static int run(const command_t *command, const sorted_t *sorted)
 int main(int argc, char **argv)
 {
     int words = 0;
+    umask(077); /* what is kept about people is for the service's own user */
     const command_t *command = find_command(argc - 1, argv + 1, &words);
     sorted_t sorted;
     sort_arguments(&sorted, argc - 1 - words, argv + 1 + words);

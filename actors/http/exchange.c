@@ -27,7 +27,7 @@ static text_t header_of(const h2o_req_t *req, const char *name)
 static void choose_request_id(char out[REQUEST_ID_MAX_BYTES + 1], const h2o_req_t *req)
 {
     text_t given = header_of(req, "x-request-id");
-    if (request_id_is_usable(given)) {
+    if (given.data != NULL && request_id_is_usable(given)) {
         memcpy(out, given.data, given.size);
         out[given.size] = '\0';
         return;

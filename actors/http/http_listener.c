@@ -47,7 +47,7 @@ static bool split_address(char host[HOST_SIZE], const char **port, const char *a
 
 static void format_bound(char bound[BOUND_SIZE], int fd)
 {
-    struct sockaddr_storage name;
+    struct sockaddr_storage name = {0};
     socklen_t size = sizeof(name);
     char host[NI_MAXHOST], port[NI_MAXSERV];
     must(getsockname(fd, (struct sockaddr *)&name, &size) == 0);

@@ -34,9 +34,9 @@ static const char *usual_detail(int error)
 static void add_pointer(text_buffer_t *out, text_t name)
 {
     text_buffer_t pointer = {0};
-    if (name.data != NULL)
+    if (name.data != NULL) /* else it is the whole document */
         text_add(&pointer, TEXT("/"));
-    for (size_t i = 0; i < name.size; i++) {
+    for (size_t i = 0; name.data != NULL && i < name.size; i++) {
         if (name.data[i] == '~')
             text_add(&pointer, TEXT("~0"));
         else if (name.data[i] == '/')
