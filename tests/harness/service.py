@@ -7,6 +7,7 @@ import shlex
 import signal
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import requests
@@ -86,6 +87,15 @@ class Process:
 
         return wait_for(look, f"a log line with {wanted}", seconds)
 
+    def or_kill(self, wait: Callable[[], object]) -> None:
+        """One that does not come up is not left behind."""
+        try:
+            wait()
+        except BaseException:
+            print(self.log_text())
+            self.kill()
+            raise
+
     def is_running(self) -> bool:
         return self.process.poll() is None
 
@@ -122,7 +132,7 @@ class Server(Process):
                          **(defaults | settings))
         self.url = self.admin_url = ""
         if wait:
-            self.await_ready()
+            self.or_kill(self.await_ready)
 
     def await_ready(self) -> None:
         ready = self.await_log(event="ready")
@@ -157,7 +167,7 @@ class Worker(Process):
         defaults = {"CONSUMER_DATABASE_URL": f"sqlite:{self.database}"}
         super().__init__(folder, "worker", "broker", "start", "user", *arguments, **(defaults | settings))
         if wait:
-            self.await_log(event="consuming")
+            self.or_kill(lambda: self.await_log(event="consuming"))
 
 
 def query(database: pathlib.Path, sql: str) -> list[tuple]:

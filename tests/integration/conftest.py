@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A broker for the session; for each test an empty one of its queues, and services that must end well."""
+import contextlib
 import pathlib
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
@@ -39,10 +41,20 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path
 
 
+def print_log(process: Process) -> None:
+    """pytest shows it when the test fails."""
+    print(f"--- {process.log_path.name}:", *process.log_text().splitlines()[-LOG_LINES_SHOWN:], sep="\n")
+
+
 def end_well(process: Process) -> None:
     """What a test left running must stop in time, and none may have met a fault."""
-    code = process.stop() if process.is_running() else None
-    print(f"--- {process.log_path.name}:", *process.log_text().splitlines()[-LOG_LINES_SHOWN:], sep="\n")
+    try:
+        code = process.stop() if process.is_running() else None
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    finally:
+        print_log(process)
     assert process.faults() == []
     assert code in (None, 0), f"it stopped with exit code {code}"
 
@@ -57,8 +69,9 @@ def start(folder: pathlib.Path) -> Iterator[Callable[..., Process]]:
         return started[-1]
 
     yield start_one
-    for process in reversed(started):
-        end_well(process)
+    with contextlib.ExitStack() as stack:  # which ends all of them, also after one that did not end well
+        for process in started:
+            stack.callback(end_well, process)
 
 
 @pytest.fixture
