@@ -17,6 +17,7 @@
 #include "actors/bridge/lanes.h"
 #include "actors/bridge/progress.h"
 #include "pipeline/clock.h"
+#include "pipeline/failpoint.h"
 #include "pipeline/log.h"
 #include "proto/errors.h"
 
@@ -158,6 +159,7 @@ static void confirmed(bridge_t *self, outgoing_event_t *event)
     self->credit++;
     progress_confirmed(&self->progress, event);
     lanes_confirmed(&self->lanes, event);
+    FAILPOINT("bridge.confirmed");
 }
 
 static void failed(bridge_t *self, outgoing_event_t *event, bool returned)
@@ -237,7 +239,11 @@ static int fill_burst(bridge_t *self)
     while (count < BURST && (event = lanes_next(&self->lanes)) != NULL) {
         event_message_t made;
         event_message_make(&made, event, &self->conf, self->source);
-        confirm_window_add(&self->window, broker_publish(self->broker, &made.message), event);
+        uint64_t tag = broker_publish(self->broker, &made.message);
+        if (FAILPOINT_ON("bridge.confirm_early"))
+            confirmed(self, event);
+        else
+            confirm_window_add(&self->window, tag, event);
         count++;
     }
     return count;
@@ -253,6 +259,7 @@ static void publish(bridge_t *self)
             lose_connection(self, &detail);
             return;
         }
+        FAILPOINT("bridge.published");
     }
 }
 

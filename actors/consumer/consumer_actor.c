@@ -19,6 +19,7 @@
 #include "actors/consumer/pending_letters.h"
 #include "pipeline/backoff.h"
 #include "pipeline/clock.h"
+#include "pipeline/failpoint.h"
 #include "pipeline/log.h"
 #include "proto/errors.h"
 
@@ -130,7 +131,10 @@ static int bury(consumer_t *self, const broker_event_t *delivery, const rejectio
     dead_letter_t letter;
     const text_t id = delivery->message.message_id;
     dead_letter_make(&letter, &delivery->message, self->conf.topology.queue, why, clock_wall_us());
+    if (FAILPOINT_ON("consumer.drop_letter"))
+        return 0; /* acked with its batch */
     uint64_t publish_tag = broker_publish(self->connection, &letter.message);
+    FAILPOINT("consumer.letter_published");
     self->batch.letter_bytes += letter.message.body.size;
     log_event(LOG_WARN, self->self.name, "dead_letter",
               LOG_TEXT("message_id", id.size > 0 ? id : TEXT("")), LOG_STR("error", why->slug),
@@ -145,6 +149,7 @@ static int on_confirm(consumer_t *self, const broker_event_t *event, detail_t *d
 {
     (void)detail;
     pending_letters_confirm(&self->letters, event->tag, event->multiple, ack, self);
+    FAILPOINT("consumer.letter_confirmed");
     return 0;
 }
 
@@ -187,6 +192,7 @@ static int process(consumer_t *self, const incoming_event_t *event)
         return 0;
     }
     int error = inbox_mark(self->database, event->message_id, &is_new);
+    FAILPOINT("consumer.marked");
     if (error == 0 && is_new)
         error = processor->run(self->database, event);
     inbox_tally(self->database, is_new ? (int)event->kind : TALLY_DUPLICATE);
@@ -203,8 +209,10 @@ static int join_batch(consumer_t *self, uint64_t tag)
     int error = batch->count == 0 ? inbox_begin(self->database, clock_wall_us()) : 0;
     if (error != 0)
         return error;
-    if (batch->count == 0)
+    if (batch->count == 0) {
         *batch = (batch_t){.first_tag = tag};
+        FAILPOINT("consumer.begun");
+    }
     batch->last_tag = tag;
     batch->count++;
     return 0;
@@ -216,6 +224,7 @@ static int on_delivery(consumer_t *self, const broker_event_t *delivery, detail_
     rejection_t why;
     if (self->state == CONSUMER_STOPPING)
         return 0; /* it goes back to the queue with the connection */
+    FAILPOINT("consumer.delivered");
     int error = join_batch(self, delivery->tag);
     if (error != 0)
         return database_failed(error, detail);
@@ -234,7 +243,13 @@ static int end_batch(consumer_t *self, detail_t *detail)
     batch_t *batch = &self->batch;
     if (batch->count == 0)
         return 0;
+    if (FAILPOINT_ON("consumer.ack_early")) {
+        ack(self, batch->last_tag, true);
+        (void)broker_flush(self->connection, detail);
+    }
+    FAILPOINT("consumer.processed");
     int error = inbox_commit(self->database);
+    FAILPOINT("consumer.committed");
     batch->count = 0;
     if (error != 0)
         return database_failed(error, detail);
@@ -302,6 +317,7 @@ static int take_batch(consumer_t *self, bool *more, detail_t *detail)
         abandon_batch(self);
     if (error == 0)
         error = broker_flush(self->connection, detail);
+    FAILPOINT("consumer.acked");
     *more = got == 1;
     return error;
 }

@@ -7,6 +7,7 @@
 #include "actors/http/target.h"
 #include "actors/http/user_input.h"
 #include "pipeline/clock.h"
+#include "pipeline/failpoint.h"
 #include "proto/errors.h"
 #include "proto/uuid7.h"
 
@@ -250,6 +251,7 @@ void dispatch_request(dispatcher_t *self, listener_kind_t listener, exchange_t *
     }
     if (error == 0)
         error = steps[exchange->route->route].fill(self, exchange, &parsed);
+    FAILPOINT("http.parsed");
     if (error == 0)
         error = admit(self, exchange, &parsed.message);
     if (error != 0)
@@ -267,6 +269,7 @@ bool dispatch_reply(dispatcher_t *self, uint64_t corr, const msg_user_reply_t *r
     exchange->corr = 0;
     if (reply->error == 0) {
         steps[exchange->route->route].answer(self, exchange, reply);
+        FAILPOINT("http.replied");
         return true;
     }
     int error = (int)reply->error;

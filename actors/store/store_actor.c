@@ -15,6 +15,7 @@
 #include "actors/store/event_feed.h"
 #include "actors/store/user_service.h"
 #include "pipeline/clock.h"
+#include "pipeline/failpoint.h"
 #include "pipeline/log.h"
 #include "proto/errors.h"
 #include "proto/uuid7.h"
@@ -100,6 +101,7 @@ static int open_batch(store_t *self)
     batch->savepoint = self->feed.outbox;
     int error = self->database->class->begin(self->database);
     batch->open = error == 0;
+    FAILPOINT("store.begun");
     return error;
 }
 
@@ -112,7 +114,9 @@ static bool positions_are_due(const store_t *self, int64_t now_ms)
 static int save_positions(store_t *self, int64_t now_ms)
 {
     self->next_save_ms = now_ms + SAVE_EVERY_MS;
-    return event_feed_save(&self->feed);
+    int error = event_feed_save(&self->feed);
+    FAILPOINT("store.position_written");
+    return error;
 }
 
 /* Takes everything back to before the batch and tells those who wait. */
@@ -132,6 +136,12 @@ static void fail_batch(store_t *self, int error)
               LOG_STR("error", error_info(error)->title));
 }
 
+static void send_replies(store_t *self)
+{
+    for (unsigned i = 0; i < self->conf.http_count; i++)
+        sender_send(self->https[i], &self->replies[i]);
+}
+
 /* Answers only after COMMIT. Returns ERR_DATABASE_FATAL when the store must end, with nobody
  * answered, since nobody knows the outcome. */
 static int end_batch(store_t *self)
@@ -141,8 +151,13 @@ static int end_batch(store_t *self)
     int error = batch->error;
     if (error == 0 && batch->open && positions_are_due(self, now_ms))
         error = save_positions(self, now_ms);
-    if (error == 0 && batch->open)
+    if (FAILPOINT_ON("store.answer_early"))
+        send_replies(self);
+    if (error == 0 && batch->open) {
+        FAILPOINT("store.written");
         error = self->database->class->commit(self->database);
+        FAILPOINT("store.committed");
+    }
     if (error == ERR_DATABASE_FATAL)
         return error;
     if (error != 0)
@@ -152,8 +167,7 @@ static int end_batch(store_t *self)
     batch->open = false;
     batch->error = 0;
     batch->count = 0;
-    for (unsigned i = 0; i < self->conf.http_count; i++)
-        sender_send(self->https[i], &self->replies[i]);
+    send_replies(self);
     event_feed_send(&self->feed);
     return 0;
 }
@@ -212,7 +226,9 @@ static int append_event(store_t *self, const message_t *message, int64_t now_us)
                          .traceparent = request->traceparent,
                          .tracestate = request->tracestate,
                          .body = text_buffer_view(&self->body)};
-    return event_feed_append(&self->feed, &event);
+    int error = event_feed_append(&self->feed, &event);
+    FAILPOINT("store.outbox_written");
+    return error;
 }
 
 static int change_user(store_t *self, const message_t *message, msg_user_reply_t *reply)
