@@ -243,12 +243,14 @@ static int end_batch(consumer_t *self, detail_t *detail)
     batch_t *batch = &self->batch;
     if (batch->count == 0)
         return 0;
+    int error = 0;
     if (FAILPOINT_ON("consumer.ack_early")) {
         ack(self, batch->last_tag, true);
-        (void)broker_flush(self->connection, detail);
+        error = broker_flush(self->connection, detail);
     }
     FAILPOINT("consumer.processed");
-    int error = inbox_commit(self->database);
+    if (error == 0)
+        error = inbox_commit(self->database);
     FAILPOINT("consumer.committed");
     batch->count = 0;
     if (error != 0)
