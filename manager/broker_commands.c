@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "manager/command.h"
+#include "manager/commands.h"
 #include "manager/worker.h"
 #include "pipeline/supervisor.h"
 #include "proto/errors.h"
@@ -36,7 +36,7 @@ static void print_json(const settings_t *settings)
 int list_queues_command(const command_context_t *context)
 {
     const settings_t *settings = context->settings;
-    if ((context->flags & FLAG_JSON) != 0) {
+    if (option_given(context, "--json")) {
         print_json(settings);
         return 0;
     }
@@ -78,7 +78,7 @@ int start_command(const command_context_t *context)
     supervisor_t *supervisor = NULL;
     int error = supervisor_start(&supervisor, actors, 1, &detail);
     if (error == 0) {
-        announce(queue, (context->flags & FLAG_JSON) != 0);
+        announce(queue, option_given(context, "--json"));
         error = supervisor_run(supervisor, (int)settings->stop_timeout, &detail);
     }
     supervisor_close(&supervisor);

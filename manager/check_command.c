@@ -7,7 +7,7 @@
 
 #include "actors/consumer/inbox_database.h"
 #include "actors/store/database.h"
-#include "manager/command.h"
+#include "manager/commands.h"
 #include "manager/worker.h"
 #include "pipeline/broker_connection.h"
 #include "proto/errors.h"
@@ -100,7 +100,7 @@ int check_command(const command_context_t *context)
         errors[i] = checks[i].run(context->settings, &details[i]);
         first = first != 0 ? first : errors[i];
     }
-    if ((context->flags & FLAG_JSON) != 0)
+    if (option_given(context, "--json"))
         print_json(errors, details, first == 0);
     else
         for (size_t i = 0; i < CHECK_COUNT; i++)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "actors/consumer/inbox_database.h"
-#include "manager/command.h"
+#include "manager/commands.h"
 #include "proto/errors.h"
 
 enum { USERS_SHOWN = 20, TIME_WIDTH = 27 };
@@ -123,8 +123,8 @@ int report_command(const command_context_t *context)
         return command_fail(error, &detail);
     error = inbox_totals_read(database, &totals);
     if (error == 0)
-        error = (context->flags & FLAG_JSON) != 0 ? print_json(database, &totals)
-                                                  : print_table(database, &totals);
+        error = option_given(context, "--json") ? print_json(database, &totals)
+                                                : print_table(database, &totals);
     inbox_database_close(&database);
     if (error == 0)
         return 0;

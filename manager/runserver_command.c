@@ -10,7 +10,7 @@
 #include "actors/http/http_actor.h"
 #include "actors/http/http_listener.h"
 #include "actors/store/store_actor.h"
-#include "manager/command.h"
+#include "manager/commands.h"
 #include "manager/worker.h"
 #include "pipeline/log.h"
 #include "pipeline/supervisor.h"
@@ -125,7 +125,7 @@ int runserver_command(const command_context_t *context)
     if (error == 0)
         error = open_listeners(&service, settings, &detail);
     if (error == 0) {
-        plan_actors(&service, settings, (context->flags & FLAG_WITH_WORKER) != 0);
+        plan_actors(&service, settings, option_given(context, "--with-worker"));
         error = supervisor_start(&supervisor, service.actors, service.actor_count, &detail);
     }
     if (error == 0) {

@@ -3,10 +3,21 @@
 
 static void print_command(FILE *to, const command_t *command)
 {
-    fprintf(to, "  userbus %s%s%s%s%s\n      %s\n", command->words,
-            command->operands[0] != '\0' ? " " : "", command->operands,
-            (command->flags & FLAG_WITH_WORKER) != 0 ? " [--with-worker]" : "",
-            (command->flags & FLAG_JSON) != 0 ? " [--json]" : "", command->summary);
+    fprintf(to, "  userbus %s%s%s", command->words, command->operands[0] != '\0' ? " " : "",
+            command->operands);
+    for (const option_t *option = command->options; option->name != NULL; option++)
+        fprintf(to, " [%s%s%s]", option->name, option->value != NULL ? " " : "",
+                option->value != NULL ? option->value : "");
+    fprintf(to, "\n      %s\n", command->summary);
+}
+
+static void print_options(FILE *to, const command_t *command)
+{
+    if (command->options[0].name != NULL)
+        fprintf(to, "\nOptions:\n");
+    for (const option_t *option = command->options; option->name != NULL; option++)
+        fprintf(to, "  %s%s%s\n      %s\n", option->name, option->value != NULL ? " " : "",
+                option->value != NULL ? option->value : "", option->doc);
 }
 
 static void print_setting(FILE *to, const setting_row_t *row)
@@ -24,16 +35,18 @@ static void print_setting(FILE *to, const setting_row_t *row)
     fputc('\n', to);
 }
 
-void usage_print(FILE *to, const command_t *commands, size_t count, const command_t *command)
+void usage_print(FILE *to, const command_t *command)
 {
     fprintf(to,
             "userbus saves users and tells everyone: each request becomes an event in RabbitMQ.\n\n"
             "Usage:\n");
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < command_count; i++)
         if (command == NULL || command == &commands[i])
             print_command(to, &commands[i]);
-    fprintf(to, "  userbus --version\n"
-                "\nSettings, each as a flag, an environment variable or a key of the YAML file\n"
+    fprintf(to, "  userbus --version\n");
+    if (command != NULL)
+        print_options(to, command);
+    fprintf(to, "\nSettings, each as a flag, an environment variable or a key of the YAML file\n"
                 "(--config FILE or USERBUS_CONFIG); flags win over the environment, that over the "
                 "file:\n\n");
     for (size_t i = 0; i < setting_row_count; i++)

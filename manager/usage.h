@@ -8,7 +8,7 @@
 
 #include "manager/command.h"
 
-/* The help of one command, or with NULL the list of all. Settings follow in both. */
-void usage_print(FILE *to, const command_t *commands, size_t count, const command_t *command);
+/* The help of one command and its options, or with NULL the list of all. Settings follow in both. */
+void usage_print(FILE *to, const command_t *command);
 
 #endif

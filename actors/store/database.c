@@ -27,6 +27,14 @@ int database_open(database_t **out, const char *url, detail_t *detail)
     return error != 0 ? error : class->open(out, url, detail);
 }
 
+int database_open_readonly(database_t **out, const char *url, detail_t *detail)
+{
+    const database_class_t *class;
+    *out = NULL;
+    int error = class_of(&class, url, detail);
+    return error != 0 ? error : class->open_readonly(out, url, detail);
+}
+
 void database_close(database_t **self)
 {
     if (*self != NULL)

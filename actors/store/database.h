@@ -40,6 +40,9 @@ struct database_class {
 
     /* Opens, or makes, and migrates. ERR_DATABASE_OPEN with *detail. */
     int (*open)(database_t **out, const char *url, detail_t *detail);
+    /* For looking beside the service that owns it: never makes or migrates, and what would write
+     * fails. ERR_DATABASE_OPEN with *detail. */
+    int (*open_readonly)(database_t **out, const char *url, detail_t *detail);
     void (*close)(database_t *self);
     /* Looks and changes nothing; *detail in both cases. */
     int (*probe)(const char *url, detail_t *detail);
@@ -80,6 +83,10 @@ struct database_class {
 
 /* Opens by the URL's scheme. On 0 *out goes to database_close. */
 int database_open(database_t **out, const char *url, detail_t *detail)
+    __attribute__((warn_unused_result));
+
+/* The same for commands that only look. */
+int database_open_readonly(database_t **out, const char *url, detail_t *detail)
     __attribute__((warn_unused_result));
 
 /* A NULL *self is fine. */

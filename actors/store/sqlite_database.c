@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "actors/store/database.h"
 #include "proto/errors.h"
@@ -397,12 +398,15 @@ static void close_store(database_t *self)
     free(store);
 }
 
-static int open_store(database_t **out, const char *url, detail_t *detail)
+typedef int (*open_file_t)(sqlite_file_t *out, const char *url, const sqlite_schema_t *schema,
+                           detail_t *detail);
+
+static int open_by(open_file_t open_file, database_t **out, const char *url, detail_t *detail)
 {
     sqlite_store_t *store = calloc(1, sizeof(*store));
     must(store != NULL);
     store->super.class = &sqlite_database;
-    int error = sqlite_file_open(&store->file, url, &schema, detail);
+    int error = open_file(&store->file, url, &schema, detail);
     if (error == 0)
         error = sqlite_file_prepare(&store->file, statements, STATEMENT_COUNT, store->statements,
                                     detail);
@@ -414,6 +418,22 @@ static int open_store(database_t **out, const char *url, detail_t *detail)
     return 0;
 }
 
+static int open_store(database_t **out, const char *url, detail_t *detail)
+{
+    return open_by(sqlite_file_open, out, url, detail);
+}
+
+static int open_store_readonly(database_t **out, const char *url, detail_t *detail)
+{
+    const char *path;
+    if (sqlite_url_path(url, &path) && access(path, F_OK) != 0)
+        return detail_set(detail, ERR_DATABASE_OPEN,
+                          "the users' database '%.200s' does not exist; start the service first "
+                          "(userbus runserver), or set DATABASE_URL to its",
+                          path);
+    return open_by(sqlite_file_open_readonly, out, url, detail);
+}
+
 static int probe_store(const char *url, detail_t *detail)
 {
     return sqlite_file_probe(url, &schema, detail);
@@ -422,6 +442,7 @@ static int probe_store(const char *url, detail_t *detail)
 const database_class_t sqlite_database = {
     .scheme = "sqlite:",
     .open = open_store,
+    .open_readonly = open_store_readonly,
     .close = close_store,
     .probe = probe_store,
     .begin = begin,

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * commands.h - what runs each command, for the table.
+ */
+#ifndef USERBUS_MANAGER_COMMANDS_H
+#define USERBUS_MANAGER_COMMANDS_H
+
+#include "manager/command.h"
+
+int runserver_command(const command_context_t *context);
+int list_queues_command(const command_context_t *context);
+int start_command(const command_context_t *context);
+int check_command(const command_context_t *context);
+int report_command(const command_context_t *context);
+
+#endif
