@@ -68,7 +68,8 @@ class Link:
             while self._may_go_on(up):
                 chunk = source.recv(CHUNK)
                 if not chunk:
-                    target.shutdown(socket.SHUT_WR)
+                    if not self.closed:  # a reset wakes us as well, and must not look like an end
+                        target.shutdown(socket.SHUT_WR)
                     break
                 self._pass(chunk, target, up)
         except OSError:
