@@ -161,8 +161,8 @@ static int fill_delete(dispatcher_t *self, exchange_t *exchange, parsed_t *parse
 static void answer_health(dispatcher_t *self, exchange_t *exchange, const msg_user_reply_t *reply)
 {
     (void)self;
-    (void)reply;
-    exchange_reply(exchange, TEXT("{\"status\":\"ok\"}"));
+    exchange_reply(exchange, reply->uncounted != 0 ? TEXT("{\"status\":\"read-only\"}")
+                                                   : TEXT("{\"status\":\"ok\"}"));
 }
 
 static void answer_user(dispatcher_t *self, exchange_t *exchange, const msg_user_reply_t *reply)
@@ -170,6 +170,8 @@ static void answer_user(dispatcher_t *self, exchange_t *exchange, const msg_user
     char etag[24], location[PREFIX_MAX_BYTES + 64], id[UUID_TEXT_SIZE];
     int size = snprintf(etag, sizeof(etag), "\"%" PRId64 "\"", reply->version);
     exchange_add_header(exchange, "etag", (text_t){etag, (size_t)size});
+    if (reply->uncounted != 0)
+        exchange_add_header(exchange, "view-counted", TEXT("no"));
     if (exchange->route->route == ROUTE_CREATE && reply->id.size == ID_BYTES) {
         uuid_text(id, (const uint8_t *)reply->id.data);
         size = snprintf(location, sizeof(location), "%s/users/%s", self->conf->prefix, id);

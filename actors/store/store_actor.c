@@ -13,6 +13,7 @@
 
 #include "actors/store/database.h"
 #include "actors/store/event_feed.h"
+#include "actors/store/look.h"
 #include "actors/store/user_service.h"
 #include "pipeline/clock.h"
 #include "pipeline/failpoint.h"
@@ -30,6 +31,7 @@ enum {
     TRIM_IDLE_MS = 1000, /* after a look that found nothing to delete */
     RETRY_MS = 1000,     /* after positions could not be saved */
     IDLE_MS = 100,       /* without a request: time for a checkpoint */
+    COMPLAIN_MS = 1000,  /* between lines in the log about a database that cannot be written */
 };
 
 typedef enum store_state {
@@ -38,10 +40,11 @@ typedef enum store_state {
     STORE_STATE_COUNT
 } store_state_t;
 
-/* Whom to tell when a batch fails. */
+/* Whom to tell when a batch fails, and what to look for in their stead. */
 typedef struct asker {
     int64_t reply_to;
     uint64_t corr;
+    look_t look;
 } asker_t;
 
 typedef struct batch {
@@ -49,6 +52,7 @@ typedef struct batch {
     int error; /* of the database: the batch cannot be committed */
     asker_t askers[BATCH_MAX];
     size_t count;
+    text_buffer_t keys; /* of the askers' looks */
     outbox_t savepoint;
     message_t controls[CONTROLS_MAX]; /* only such as hold no text */
     size_t control_count;
@@ -68,9 +72,14 @@ typedef struct store {
     frame_t replies[HTTP_MAX];
     user_outcome_t outcome;   /* of the request at hand */
     text_buffer_t json, body; /* of its user, and of its event */
+    look_room_t look_room;
 
     int64_t next_save_ms, next_trim_ms, last_request_ms; /* monotonic */
     bool idle;                                           /* nothing came for IDLE_MS */
+
+    bool unwritable;           /* the last batch that would have changed something could not */
+    int64_t next_complaint_ms; /* monotonic */
+    int64_t refused;           /* requests of failed batches since the last complaint */
 } store_t;
 
 static void set_state(store_t *self, store_state_t next)
@@ -119,8 +128,40 @@ static int save_positions(store_t *self, int64_t now_ms)
     return error;
 }
 
-/* Takes everything back to before the batch and tells those who wait. */
-static void fail_batch(store_t *self, int error)
+/* Answers a request that only reads without writing; the user's view is not counted then. */
+static int look(store_t *self, const look_t *look, msg_user_reply_t *reply)
+{
+    reply->uncounted =
+        look->type == MSG_health || (look->type == MSG_user_read && self->conf.read_events);
+    return look_again(look, &self->batch.keys, self->database, &self->look_room, reply);
+}
+
+/* A full disk fails every batch until it has room again, and each of them tries. */
+static void complain(store_t *self, int error, int64_t now_ms)
+{
+    self->unwritable = true;
+    self->refused += (int64_t)self->batch.count;
+    if (now_ms < self->next_complaint_ms)
+        return;
+    log_event(LOG_ERROR, self->self.name, "batch_failed", LOG_INT("requests", self->refused),
+              LOG_STR("error", error_info(error)->title),
+              LOG_STR("detail", "reads are answered uncounted, writes with 503, until it passes"));
+    self->next_complaint_ms = now_ms + COMPLAIN_MS;
+    self->refused = 0;
+}
+
+/* Something was committed. */
+static void note_written(store_t *self)
+{
+    if (self->unwritable)
+        log_event(LOG_INFO, self->self.name, "writing_again");
+    self->unwritable = false;
+    self->next_complaint_ms = 0;
+}
+
+/* Takes everything back to before the batch and tells those who wait. ERR_DATABASE_FATAL: the database
+ * cannot be read either. */
+static int fail_batch(store_t *self, int error)
 {
     batch_t *batch = &self->batch;
     if (batch->open) {
@@ -129,11 +170,15 @@ static void fail_batch(store_t *self, int error)
     }
     for (unsigned i = 0; i < self->conf.http_count; i++)
         frame_clear(&self->replies[i]);
-    for (size_t i = 0; i < batch->count; i++)
-        add_reply(self, &batch->askers[i], &(msg_user_reply_t){.error = error});
-    log_event(LOG_ERROR, self->self.name, "batch_failed",
-              LOG_INT("requests", (int64_t)batch->count),
-              LOG_STR("error", error_info(error)->title));
+    for (size_t i = 0; i < batch->count; i++) {
+        const asker_t *asker = &batch->askers[i];
+        msg_user_reply_t reply = {0};
+        int failure = look_suffices(&asker->look) ? look(self, &asker->look, &reply) : error;
+        if (failure == ERR_DATABASE_FATAL)
+            return failure;
+        add_reply(self, asker, failure == 0 ? &reply : &(msg_user_reply_t){.error = failure});
+    }
+    return 0;
 }
 
 static void send_replies(store_t *self)
@@ -158,15 +203,20 @@ static int end_batch(store_t *self)
         error = self->database->class->commit(self->database);
         FAILPOINT("store.committed");
     }
-    if (error == ERR_DATABASE_FATAL)
-        return error;
+    if (error == 0 && batch->open && self->feed.outbox.head != batch->savepoint.head)
+        note_written(self);
+    if (error != 0 && error != ERR_DATABASE_FATAL) {
+        complain(self, error, now_ms);
+        error = fail_batch(self, error);
+    }
     if (error != 0)
-        fail_batch(self, error);
+        return error;
     if (batch->count > 0)
         self->last_request_ms = now_ms;
     batch->open = false;
     batch->error = 0;
     batch->count = 0;
+    text_buffer_clear(&batch->keys);
     send_replies(self);
     event_feed_send(&self->feed);
     return 0;
@@ -231,12 +281,13 @@ static int append_event(store_t *self, const message_t *message, int64_t now_us)
     return error;
 }
 
-static int change_user(store_t *self, const message_t *message, msg_user_reply_t *reply)
+static int change_user(store_t *self, const asker_t *asker, const message_t *message,
+                       msg_user_reply_t *reply)
 {
     int64_t now_us = clock_wall_us();
     bool may_be_event = message->type != MSG_user_read || self->conf.read_events;
     if (may_be_event && !outbox_accepts(&self->feed.outbox))
-        return ERR_OUTBOX_FULL;
+        return look_suffices(&asker->look) ? look(self, &asker->look, reply) : ERR_OUTBOX_FULL;
     int error = rules[message->type].run(self, message, now_us);
     if (error != 0)
         return error;
@@ -248,7 +299,7 @@ static int change_user(store_t *self, const message_t *message, msg_user_reply_t
 }
 
 /* Remembers who asks; false: there is nothing to do for them but the answer they got or will get. */
-static bool admit(store_t *self, const asker_t *asker)
+static bool admit(store_t *self, asker_t *asker, const message_t *message)
 {
     batch_t *batch = &self->batch;
     if (self->state == STORE_STOPPING) {
@@ -256,6 +307,7 @@ static bool admit(store_t *self, const asker_t *asker)
         return false;
     }
     must(batch->count < BATCH_MAX);
+    asker->look = look_keep(&batch->keys, message);
     batch->askers[batch->count++] = *asker;
     if (batch->error == 0)
         batch->error = open_batch(self);
@@ -275,33 +327,34 @@ static void answer(store_t *self, const asker_t *asker, int error, const msg_use
 
 static void on_request(store_t *self, const message_t *message)
 {
-    const asker_t asker = {message->user_create.reply_to, message->corr};
+    asker_t asker = {.reply_to = message->user_create.reply_to, .corr = message->corr};
     msg_user_reply_t reply = {0};
-    if (!admit(self, &asker))
+    if (!admit(self, &asker, message))
         return;
-    int error = change_user(self, message, &reply);
+    int error = change_user(self, &asker, message, &reply);
     answer(self, &asker, error, &reply);
 }
 
 static void on_list(store_t *self, const message_t *message)
 {
-    const asker_t asker = {message->user_list.reply_to, message->corr};
-    uint8_t next[ID_BYTES];
-    size_t next_size = 0;
-    if (!admit(self, &asker))
+    asker_t asker = {.reply_to = message->user_list.reply_to, .corr = message->corr};
+    msg_user_reply_t reply = {0};
+    if (!admit(self, &asker, message))
         return;
-    int error = user_list(self->database, &message->user_list, &self->json, next, &next_size);
-    const msg_user_reply_t reply = {.next = {(const char *)next, next_size},
-                                    .body = text_buffer_view(&self->json)};
+    int error = look(self, &asker.look, &reply);
     answer(self, &asker, error, &reply);
 }
 
-/* To admit it means to begin a transaction, which tells what is asked. */
+/* Well is who can read: to take a service away that cannot write would take its reads away too. */
 static void on_health(store_t *self, const message_t *message)
 {
-    const asker_t asker = {message->health.reply_to, message->corr};
-    if (admit(self, &asker))
-        answer(self, &asker, 0, &(msg_user_reply_t){0});
+    asker_t asker = {.reply_to = message->health.reply_to, .corr = message->corr};
+    msg_user_reply_t reply = {0};
+    if (!admit(self, &asker, message))
+        return;
+    int error = look(self, &asker.look, &reply);
+    reply.uncounted = self->unwritable || !outbox_accepts(&self->feed.outbox);
+    answer(self, &asker, error, &reply);
 }
 
 /* --- what bridges and the supervisor say ------------------------------------------------------ */
@@ -410,6 +463,8 @@ static int keep_house(store_t *self, int64_t now_ms)
         error = class->commit(self->database);
     else
         class->rollback(self->database);
+    if (error == 0 && (unsaved != 0 || deleted > 0))
+        note_written(self);
     if (trims)
         self->next_trim_ms = now_ms + (deleted > 0 ? TRIM_EVERY_MS : TRIM_IDLE_MS);
     if (error == 0 || error == ERR_DATABASE_FATAL)
@@ -501,6 +556,8 @@ static void fini_store(void *state)
     frame_reader_fini(&self->reader);
     text_buffer_fini(&self->json);
     text_buffer_fini(&self->body);
+    text_buffer_fini(&self->look_room.json);
+    text_buffer_fini(&self->batch.keys);
     free(self);
 }
 

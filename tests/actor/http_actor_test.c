@@ -497,6 +497,30 @@ static void a_large_page_arrives_whole(void **state)
     leave(client);
 }
 
+static void what_cannot_be_counted_says_so(void **state)
+{
+    client_t *client = connect_to(port);
+    (void)state;
+    ask(client, "GET", "/users/a@b", "", NULL);
+    message_t message = next_request(MSG_user_read);
+    reply_with(message.corr, &(msg_user_reply_t){.uncounted = 1, .body = TEXT(USER_JSON)});
+    expect_status(client, 200);
+    expect_header("view-counted", "no");
+    ask(client, "GET", "/users/a@b", "", NULL);
+    reply_user(next_request(MSG_user_read).corr);
+    expect_user(client);
+    expect_header("view-counted", NULL);
+    static const char *const bodies[] = {"{\"status\":\"ok\"}", "{\"status\":\"read-only\"}"};
+    for (int uncounted = 0; uncounted < 2; uncounted++) {
+        ask(client, "GET", "/readyz", "", NULL);
+        reply_with(next_request(MSG_health).corr, &(msg_user_reply_t){.uncounted = uncounted});
+        expect_status(client, 200);
+        assert_int_equal(response.body_size, strlen(bodies[uncounted]));
+        assert_memory_equal(response.body, bodies[uncounted], response.body_size);
+    }
+    leave(client);
+}
+
 static void errors_of_the_store_become_problems(void **state)
 {
     static const struct {
@@ -1175,6 +1199,7 @@ int main(void)
         AT_EDGE(a_delete_disables),
         AT_EDGE(a_page_links_to_the_next),
         AT_EDGE(a_large_page_arrives_whole),
+        AT_EDGE(what_cannot_be_counted_says_so),
         AT_EDGE(errors_of_the_store_become_problems),
         AT_EDGE(headers_that_are_not_usable_are_replaced_or_ignored),
         AT_EDGE(wrong_methods_are_told_the_right_ones),

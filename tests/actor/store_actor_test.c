@@ -505,7 +505,12 @@ static void a_full_outbox_refuses_what_makes_an_event(void **state)
     for (int i = 0; i < 1000; i++)
         assert_int_equal(next_reply((uint64_t)i + 1)->error, 0);
     assert_int_equal(next_reply(1001)->error, ERR_OUTBOX_FULL);
-    assert_int_equal(read_user("u1@b")->error, ERR_OUTBOX_FULL);
+    /* a read is answered all the same, but the view is not counted */
+    assert_int_equal(read_user("u1@b")->uncounted, 1);
+    expect_in(last_reply.user_reply.body, "\"view_count\": 0");
+    assert_int_equal(read_user("nobody@b")->error, ERR_USER_NOT_FOUND);
+    assert_int_equal(number("SELECT max(sequence) FROM user"), 1);
+    assert_int_equal(delete_user("u1@b")->error, ERR_OUTBOX_FULL);
     assert_int_equal(number("SELECT count(*) FROM user"), 1000);
     stop_store();
     open_store(); /* which counts them anew */
@@ -515,6 +520,8 @@ static void a_full_outbox_refuses_what_makes_an_event(void **state)
         confirm(next_event(0), 5);
     wait_for("SELECT count(*) > 1 FROM position", 1); /* so it has read what was confirmed */
     assert_int_equal(create("late@b")->error, 0);
+    assert_int_equal(read_user("u1@b")->uncounted, 0);
+    expect_in(last_reply.user_reply.body, "\"view_count\": 1");
 }
 
 static void old_confirmed_events_go(void **state)
@@ -567,16 +574,44 @@ static void a_batch_that_cannot_be_written_is_undone_whole(void **state)
     assert_int_equal(next_event(0)->position, 2);
 }
 
-/* As of a person's shell that sits in a transaction. */
+/* As of a person's shell that sits in a transaction: writes are refused, reads answered uncounted. */
 static void a_locked_database_refuses_and_recovers(void **state)
 {
+    const msg_user_read_t read = {.request_id = TEXT("r"), .email_key = TEXT("a@b")};
+    const msg_user_read_t stranger = {.request_id = TEXT("r"), .id = TEXT("0123456789abcdef")};
+    const msg_user_list_t list = {.request_id = TEXT("r"), .limit = 2};
+    const msg_health_t health = {.request_id = TEXT("r")};
     sqlite3 *connection;
     (void)state;
+    attach(0, 5, CREDIT);
+    create("a@b");
+    next_event(0);
     assert_int_equal(sqlite3_open(path, &connection), SQLITE_OK);
     assert_int_equal(sqlite3_exec(connection, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(create("a@b")->error, ERR_STORE_UNAVAILABLE);
+    frame_add(&frame, MSG_user_read, 3, &read);
+    add_create(4, "c@d");
+    frame_add(&frame, MSG_user_read, 5, &stranger);
+    frame_add(&frame, MSG_user_list, 6, &list);
+    frame_add(&frame, MSG_health, 7, &health);
+    post();
+    assert_int_equal(next_reply(3)->error, 0);
+    assert_int_equal(last_reply.user_reply.uncounted, 1);
+    assert_int_equal(last_reply.user_reply.version, 1);
+    expect_in(last_reply.user_reply.body, "\"email\": \"a@b\"");
+    expect_in(last_reply.user_reply.body, "\"view_count\": 0");
+    assert_int_equal(next_reply(4)->error, ERR_STORE_UNAVAILABLE);
+    assert_int_equal(next_reply(5)->error, ERR_USER_NOT_FOUND);
+    expect_in(next_reply(6)->body, "a@b");
+    assert_int_equal(next_reply(7)->error, 0);
+    assert_int_equal(last_reply.user_reply.uncounted, 1);
     sqlite3_close(connection);
-    assert_int_equal(create("a@b")->error, 0);
+    no_event(0);
+    assert_int_equal(create("c@d")->error, 0);
+    expect_in(read_user("a@b")->body, "\"view_count\": 1");
+    assert_int_equal(last_reply.user_reply.uncounted, 0);
+    frame_add(&frame, MSG_health, 8, &health);
+    post();
+    assert_int_equal(next_reply(8)->uncounted, 0);
 }
 
 static void a_damaged_log_stops_the_start(void **state)

@@ -221,11 +221,15 @@ def test_a_full_outbox_is_told_and_empties(start, own_broker: Broker) -> None:
     server = start(Server, RABBIT_MQ_URL=own_broker.url, OUTBOX_MAX_EVENTS="1000")
     statuses = [server.create(f"user{i}@example.org").status_code for i in range(1001)]
     assert statuses == [200] * 1000 + [503]
-    answer = server.request("GET", "/users/user1@example.org")
+    answer = server.request("DELETE", "/users/user1@example.org")
     check_problem(answer, 503, "outbox-full")
     assert answer.headers["Retry-After"] == "5"
+    answer = server.request("GET", "/users/user1@example.org")
+    assert (answer.status_code, answer.headers["View-Counted"], answer.json()["view_count"]) == (200, "no", 0)
+    assert server.request("GET", "/readyz").json() == {"status": "read-only"}
     assert server.request("GET", "/users?limit=1").status_code == 200  # makes no event
     own_broker.start()
     server.await_drained()
     assert server.create("late@example.org").status_code == 200
+    assert server.request("GET", "/readyz").json() == {"status": "ok"}
     assert len(own_broker.take(1001)) == 1001
