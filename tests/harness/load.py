@@ -23,6 +23,7 @@ class Record:
     sent: set[str] = field(default_factory=set)  # request ids
     answers: list[Answer] = field(default_factory=list)
     refused: dict[int, int] = field(default_factory=dict)  # other statuses, counted
+    uncounted: int = 0  # reads that were answered 200 without an event
     broken: int = 0  # connections that ended before the answer
 
 
@@ -78,6 +79,10 @@ class Client(threading.Thread):
             self.record.refused[response.status] = self.record.refused.get(response.status, 0) + 1
             return None
         user = json.loads(content)
+        if response.getheader("View-Counted") == "no":
+            self.record.uncounted += 1
+            self.record.sent.discard(request_id)  # an event of it would be invented
+            return user
         self.record.answers.append(Answer(request_id, type_, user["id"]))
         return user
 
