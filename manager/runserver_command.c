@@ -80,6 +80,7 @@ static void plan_actors(service_t *self, const settings_t *settings, bool with_w
                                  .bridge_count = (unsigned)settings->bridges,
                                  .read_events = settings->read_events != 0,
                                  .outbox_max_events = settings->outbox_max_events,
+                                 .outbox_max_bytes = settings->outbox_max_bytes,
                                  .event_retention_s = settings->event_retention};
     add_actor(self, "store", -1, &store_actor, &self->store, STAGE_STORE, false);
     for (unsigned i = 0; i < settings->bridges; i++) {

@@ -39,6 +39,12 @@ unsigned partition_of(const uint8_t user_id[ID_BYTES])
     return (unsigned)(hash >> 32) % PARTITION_COUNT;
 }
 
+int64_t event_bytes(const msg_event_t *event)
+{
+    return (int64_t)(event->request_id.size + event->traceparent.size + event->tracestate.size +
+                     event->body.size);
+}
+
 void time_text(char out[TIME_TEXT_SIZE], int64_t us)
 {
     time_t seconds = (time_t)(us / 1000000);

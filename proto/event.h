@@ -55,6 +55,9 @@ bool event_kind_is_read(event_kind_t kind);
  * stored format: positions are kept per partition. */
 unsigned partition_of(const uint8_t user_id[ID_BYTES]);
 
+/* What bounds in bytes count of an event: its texts. */
+int64_t event_bytes(const msg_event_t *event);
+
 /* RFC 3339 in UTC with microseconds and "Z". `us` is microseconds since 1970, 0..year 9999. */
 void time_text(char out[TIME_TEXT_SIZE], int64_t us);
 

@@ -26,6 +26,7 @@ enum {
     CREDIT_BATCH = 256,   /* given back at once, or what there is with the positions */
     BURST = 64,           /* publishes in one write */
     REPORT_EVERY_MS = 10, /* positions and credit, while there are any */
+    TELL_EVERY_MS = 1000, /* how it is */
     RETRY_BASE_MS = 100,
     RETRY_CAP_MS = 5000,
     COMPLAIN_EVERY_MS =
@@ -42,6 +43,13 @@ typedef enum bridge_state {
     BRIDGE_ENDED,
     BRIDGE_STATE_COUNT
 } bridge_state_t;
+
+/* As the store is told. */
+static const char *const state_names[BRIDGE_STATE_COUNT] = {
+    [BRIDGE_DOWN] = "down",       [BRIDGE_PUBLISHING] = "publishing",
+    [BRIDGE_BLOCKED] = "blocked", [BRIDGE_DRAINING] = "draining",
+    [BRIDGE_ENDED] = "ended",
+};
 
 typedef struct bridge {
     actor_self_t self;
@@ -63,12 +71,17 @@ typedef struct bridge {
     sender_t *store;
     frame_t frame;
     frame_reader_t reader;
-    int64_t attach_id, credit; /* credit: events done and not told yet */
-    int64_t report_ms;         /* monotonic: when positions may be told next */
+    int64_t attach_id;
+    int64_t credit, credit_bytes; /* of events done and not told yet */
+    int64_t report_ms;            /* monotonic: when positions may be told next */
 
     size_t failures, returns; /* since the last complaint */
     char failure_reason[128];
     int64_t complain_ms; /* monotonic: when to complain next */
+
+    int64_t published, confirmed, returned, nacked; /* events, since the start */
+    bool state_changed;                             /* and the store was not told */
+    int64_t tell_ms;                                /* monotonic: when to tell it of counts next */
 } bridge_t;
 
 static void set_state(bridge_t *self, bridge_state_t next, const char *reason)
@@ -88,6 +101,7 @@ static void set_state(bridge_t *self, bridge_state_t next, const char *reason)
     };
     must((moves[next].from >> self->state & 1) != 0);
     self->state = next;
+    self->state_changed = true;
     log_event(moves[next].level, self->self.name, moves[next].event, LOG_STR("reason", reason),
               LOG_INT("held", (int64_t)self->lanes.events),
               LOG_INT("in_flight", (int64_t)self->lanes.in_flight));
@@ -157,6 +171,8 @@ static void confirmed(bridge_t *self, outgoing_event_t *event)
 {
     self->touched |= UINT64_C(1) << event->partition;
     self->credit++;
+    self->credit_bytes += event->bytes;
+    self->confirmed++;
     progress_confirmed(&self->progress, event);
     lanes_confirmed(&self->lanes, event);
     FAILPOINT("bridge.confirmed");
@@ -166,6 +182,8 @@ static void failed(bridge_t *self, outgoing_event_t *event, bool returned)
 {
     self->failures++;
     self->returns += returned;
+    self->returned += returned;
+    self->nacked += !returned;
     if (!returned)
         snprintf(self->failure_reason, sizeof(self->failure_reason), "refused by the broker");
     lanes_failed(&self->lanes, event, clock_mono_ms(), random_bits());
@@ -246,6 +264,7 @@ static int fill_burst(bridge_t *self)
             confirm_window_add(&self->window, tag, event);
         count++;
     }
+    self->published += count;
     return count;
 }
 
@@ -292,26 +311,48 @@ static void attach(bridge_t *self)
 static void add_positions(bridge_t *self)
 {
     for (unsigned i = 0; i < PARTITION_COUNT; i++) {
-        msg_confirmed_position_t message = {.partition = i};
+        msg_confirmed_position_t message = {
+            .partition = i, .bridge = self->conf.index, .attach_id = self->attach_id};
         if ((self->touched >> i & 1) != 0 && progress_take(&self->progress, i, &message.position))
             frame_add(&self->frame, MSG_confirmed_position, 0, &message);
     }
     self->touched = 0;
 }
 
+/* A change of state is told at once, what only counts once in a while. */
+static void tell_state(bridge_t *self, int64_t now_ms)
+{
+    const msg_bridge_state_t message = {.bridge = self->conf.index,
+                                        .state = text_of(state_names[self->state]),
+                                        .blocked = self->state == BRIDGE_BLOCKED,
+                                        .held = (int64_t)self->lanes.events,
+                                        .in_flight = (int64_t)self->lanes.in_flight,
+                                        .lanes_parked = (int64_t)self->lanes.parked_count,
+                                        .published = self->published,
+                                        .confirmed = self->confirmed,
+                                        .returned = self->returned,
+                                        .nacked = self->nacked};
+    if (!self->state_changed && now_ms < self->tell_ms)
+        return;
+    frame_add(&self->frame, MSG_bridge_state, 0, &message);
+    self->state_changed = false;
+    self->tell_ms = now_ms + TELL_EVERY_MS;
+}
+
 static void report(bridge_t *self, int64_t now_ms, bool at_once)
 {
     bool due = at_once || now_ms >= self->report_ms;
     if (self->credit > 0 && (due || self->credit >= CREDIT_BATCH)) {
-        const msg_bridge_credit_t message = {
-            .bridge = self->conf.index, .attach_id = self->attach_id, .count = self->credit};
+        const msg_bridge_credit_t message = {self->conf.index, self->attach_id, self->credit,
+                                             self->credit_bytes};
         frame_add(&self->frame, MSG_bridge_credit, 0, &message);
-        self->credit = 0;
+        self->credit = self->credit_bytes = 0;
     }
     if (self->touched != 0 && due) {
         add_positions(self);
         self->report_ms = now_ms + REPORT_EVERY_MS;
     }
+    tell_state(self, now_ms);
     sender_send(self->store, &self->frame);
 }
 

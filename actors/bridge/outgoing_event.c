@@ -25,6 +25,7 @@ outgoing_event_t *outgoing_event_new(const msg_event_t *message)
     *self = (outgoing_event_t){.position = message->position,
                                .sequence = message->sequence,
                                .created_us = message->created_us,
+                               .bytes = event_bytes(message),
                                .partition = (unsigned)message->partition,
                                .kind = (event_kind_t)message->kind};
     memcpy(self->id, message->id.data, ID_BYTES);

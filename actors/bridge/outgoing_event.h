@@ -14,6 +14,7 @@ typedef struct outgoing_event outgoing_event_t;
 
 struct outgoing_event {
     int64_t position, sequence, created_us;
+    int64_t bytes; /* event_bytes */
     unsigned partition;
     event_kind_t kind;
     uint8_t id[ID_BYTES], user_id[ID_BYTES];

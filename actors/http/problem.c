@@ -13,6 +13,13 @@ static const struct {
     {ERR_METHOD, "Use a method that the Allow header lists."},
     {ERR_EMAIL_TAKEN, "Use another email, or change the user that has this one with PATCH."},
     {ERR_INVALID_USER, "Correct the members that `errors` lists, then send the request again."},
+    {ERR_LANE_NOT_FOUND,
+     "Check the id; GET /lanes on the operator's listener lists what is parked."},
+    {ERR_LANE_BUSY, "Nothing was done. Send the request again after Retry-After seconds; while the "
+                    "broker is away that may take long."},
+    {ERR_LANE_FULL,
+     "Nothing was done. The broker does not take this user's events, and there is no room "
+     "for more of them. Send the request again after Retry-After seconds."},
     {ERR_OVERLOADED, "Nothing was done. Send the request again after Retry-After seconds."},
     {ERR_OUTBOX_FULL,
      "Nothing was done. Send the request again after Retry-After seconds; until the "

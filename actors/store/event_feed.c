@@ -15,12 +15,12 @@ enum {
 
 static bool count_event(void *context, const msg_event_t *event)
 {
-    outbox_count(context, (unsigned)event->partition, event->position);
+    outbox_count(context, (unsigned)event->partition, event->position, event_bytes(event));
     return true;
 }
 
 int event_feed_init(event_feed_t *self, mailroom_t *room, database_t *database,
-                    unsigned bridge_count, int64_t max_events)
+                    unsigned bridge_count, outbox_load_t max)
 {
     saved_positions_t saved;
     self->room = room;
@@ -28,7 +28,7 @@ int event_feed_init(event_feed_t *self, mailroom_t *room, database_t *database,
     int error = database->class->positions_load(database, &saved);
     if (error != 0)
         return error;
-    outbox_init(&self->outbox, max_events, bridge_count, saved.head, saved.confirmed);
+    outbox_init(&self->outbox, max, bridge_count, saved.head, saved.confirmed);
     return database->class->event_walk(database, saved.low, count_event, &self->outbox);
 }
 
@@ -45,7 +45,7 @@ void event_feed_fini(event_feed_t *self)
 int event_feed_append(event_feed_t *self, msg_event_t *event)
 {
     unsigned partition = (unsigned)event->partition;
-    event->position = outbox_append(&self->outbox, partition);
+    event->position = outbox_append(&self->outbox, partition, event_bytes(event));
     int error = self->database->class->event_append(self->database, event);
     if (error != 0)
         return error;
@@ -81,7 +81,8 @@ static bool recount_event(void *context, const msg_event_t *event)
 {
     const recount_t *recount = context;
     if ((unsigned)event->partition % recount->outbox->bridge_count == recount->bridge)
-        outbox_count(recount->outbox, (unsigned)event->partition, event->position);
+        outbox_count(recount->outbox, (unsigned)event->partition, event->position,
+                     event_bytes(event));
     return true;
 }
 
@@ -141,6 +142,29 @@ int event_feed_read_log(event_feed_t *self, bool *more)
     }
     event_feed_send(self);
     return 0;
+}
+
+typedef struct oldest {
+    const outbox_t *outbox;
+    int scanned;
+    int64_t created_us;
+} oldest_t;
+
+static bool find_unconfirmed(void *context, const msg_event_t *event)
+{
+    oldest_t *oldest = context;
+    if (event->position > oldest->outbox->confirmed[event->partition])
+        oldest->created_us = event->created_us;
+    return oldest->created_us < 0 && ++oldest->scanned < SCAN_MAX;
+}
+
+int event_feed_oldest(const event_feed_t *self, int64_t *created_us)
+{
+    oldest_t oldest = {.outbox = &self->outbox, .created_us = -1};
+    int error = self->database->class->event_walk(self->database, outbox_low(&self->outbox),
+                                                  find_unconfirmed, &oldest);
+    *created_us = oldest.created_us;
+    return error;
 }
 
 /* --- positions -------------------------------------------------------------------------------- */

@@ -21,7 +21,7 @@ typedef struct event_feed {
 
 /* Takes the outbox up where the database has it. An error is the database's. Zeroed before. */
 int event_feed_init(event_feed_t *self, mailroom_t *room, database_t *database,
-                    unsigned bridge_count, int64_t max_events) __attribute__((warn_unused_result));
+                    unsigned bridge_count, outbox_load_t max) __attribute__((warn_unused_result));
 
 /* Also of a zeroed one. */
 void event_feed_fini(event_feed_t *self);
@@ -43,6 +43,11 @@ int event_feed_attach(event_feed_t *self, const msg_bridge_attach_t *attach)
 /* Reads the log a little for each bridge that lags and has credit, and sends it on. *more: there is
  * more to read at once. An error is the database's. */
 int event_feed_read_log(event_feed_t *self, bool *more) __attribute__((warn_unused_result));
+
+/* Wall clock, in microseconds, of the oldest event in the log that is not confirmed; -1: all are, as far
+ * as a look at the beginning tells. An error is the database's. */
+int event_feed_oldest(const event_feed_t *self, int64_t *created_us)
+    __attribute__((warn_unused_result));
 
 /* Saves the positions that moved, within the transaction at hand. An error is the database's. */
 int event_feed_save(event_feed_t *self) __attribute__((warn_unused_result));

@@ -7,30 +7,53 @@
 
 enum { ACCEPT_BELOW_PERCENT = 90 };
 
-void outbox_init(outbox_t *self, int64_t max_events, unsigned bridge_count, int64_t head,
+void outbox_init(outbox_t *self, outbox_load_t max, unsigned bridge_count, int64_t head,
                  const int64_t confirmed[PARTITION_COUNT])
 {
     must(bridge_count >= 1 && bridge_count <= OUTBOX_BRIDGES_MAX);
-    *self = (outbox_t){.max_events = max_events, .head = head, .bridge_count = bridge_count};
+    *self = (outbox_t){.max = max, .head = head, .bridge_count = bridge_count};
     memcpy(self->confirmed, confirmed, sizeof(self->confirmed));
+}
+
+static void add_load(outbox_load_t *load, int64_t events, int64_t bytes)
+{
+    load->events += events;
+    load->bytes += bytes;
+}
+
+static int64_t at_least_0(int64_t value)
+{
+    return value > 0 ? value : 0;
+}
+
+outbox_load_t outbox_load(const outbox_t *self)
+{
+    outbox_load_t load = self->parked;
+    for (unsigned i = 0; i < self->bridge_count; i++)
+        add_load(&load, self->bridges[i].unconfirmed.events, self->bridges[i].unconfirmed.bytes);
+    return load;
 }
 
 int64_t outbox_size(const outbox_t *self)
 {
-    int64_t size = 0;
-    for (unsigned i = 0; i < self->bridge_count; i++)
-        size += self->bridges[i].unconfirmed;
-    return size;
+    return outbox_load(self).events;
 }
 
 bool outbox_accepts(outbox_t *self)
 {
-    int64_t size = outbox_size(self);
-    if (size >= self->max_events)
+    const outbox_load_t load = outbox_load(self);
+    if (load.events >= self->max.events || load.bytes >= self->max.bytes)
         self->full = true;
-    else if (size < self->max_events / 100 * ACCEPT_BELOW_PERCENT)
+    else if (load.events < self->max.events / 100 * ACCEPT_BELOW_PERCENT &&
+             load.bytes < self->max.bytes / 100 * ACCEPT_BELOW_PERCENT)
         self->full = false;
     return !self->full;
+}
+
+void outbox_park(outbox_t *self, int64_t events, int64_t bytes)
+{
+    add_load(&self->parked, events, bytes);
+    must(self->parked.events >= 0 && self->parked.bytes >= 0);
 }
 
 static outbox_bridge_t *bridge_of(outbox_t *self, unsigned partition)
@@ -39,13 +62,13 @@ static outbox_bridge_t *bridge_of(outbox_t *self, unsigned partition)
     return &self->bridges[partition % self->bridge_count];
 }
 
-int64_t outbox_append(outbox_t *self, unsigned partition)
+int64_t outbox_append(outbox_t *self, unsigned partition, int64_t bytes)
 {
     /* A partition that was idle has nothing unconfirmed before this event, or its old mark would
      * hold the low position back. */
     if (self->confirmed[partition] >= self->last[partition])
         self->confirmed[partition] = self->head;
-    bridge_of(self, partition)->unconfirmed++;
+    add_load(&bridge_of(self, partition)->unconfirmed, 1, bytes);
     self->last[partition] = ++self->head;
     return self->head;
 }
@@ -62,11 +85,11 @@ int outbox_hand_over(outbox_t *self, unsigned partition, int64_t position)
     return (int)(partition % self->bridge_count);
 }
 
-void outbox_count(outbox_t *self, unsigned partition, int64_t position)
+void outbox_count(outbox_t *self, unsigned partition, int64_t position, int64_t bytes)
 {
     if (position <= self->confirmed[partition])
         return;
-    bridge_of(self, partition)->unconfirmed++;
+    add_load(&bridge_of(self, partition)->unconfirmed, 1, bytes);
     if (position > self->last[partition])
         self->last[partition] = position;
 }
@@ -78,19 +101,26 @@ bool outbox_attach(outbox_t *self, unsigned bridge, int64_t attach_id, int64_t c
     bool again = at->attach_id != 0;
     *at = (outbox_bridge_t){.attach_id = attach_id,
                             .credit = credit,
-                            .unconfirmed = again ? 0 : at->unconfirmed,
+                            .unconfirmed = again ? (outbox_load_t){0} : at->unconfirmed,
                             .handed = outbox_low(self),
                             .behind = true};
     return again;
 }
 
-void outbox_credit(outbox_t *self, unsigned bridge, int64_t attach_id, int64_t count)
+bool outbox_is_life(const outbox_t *self, unsigned bridge, int64_t attach_id)
 {
-    if (bridge >= self->bridge_count || self->bridges[bridge].attach_id != attach_id)
+    return bridge < self->bridge_count && self->bridges[bridge].attach_id == attach_id;
+}
+
+void outbox_credit(outbox_t *self, unsigned bridge, int64_t attach_id, int64_t events,
+                   int64_t bytes)
+{
+    if (!outbox_is_life(self, bridge, attach_id))
         return;
     outbox_bridge_t *at = &self->bridges[bridge];
-    at->credit += count;
-    at->unconfirmed = at->unconfirmed > count ? at->unconfirmed - count : 0;
+    at->credit += events;
+    at->unconfirmed.events = at_least_0(at->unconfirmed.events - events);
+    at->unconfirmed.bytes = at_least_0(at->unconfirmed.bytes - bytes);
 }
 
 void outbox_confirm(outbox_t *self, unsigned partition, int64_t position)

@@ -5,8 +5,8 @@
  * are committed; one without credit falls behind and is fed from the log, from the position it was
  * last given. What is confirmed is kept per partition; `low` is the position up to which all are.
  *
- * Bound     unconfirmed events, max_events. Beyond it nothing that makes an event is accepted, until
- *           the outbox is below 90% of it.
+ * Bound     unconfirmed events and their bytes, those in parked lanes among them. At either of them
+ *           nothing that makes an event is accepted, until both are below 90%.
  * Pure: plain data, no clock, no database. A copy of the struct is a savepoint.
  */
 #ifndef USERBUS_ACTORS_STORE_OUTBOX_H
@@ -19,16 +19,21 @@
 
 enum { OUTBOX_BRIDGES_MAX = 64, OUTBOX_NOBODY = -1 };
 
+typedef struct outbox_load {
+    int64_t events, bytes; /* bytes as event_bytes counts them */
+} outbox_load_t;
+
 typedef struct outbox_bridge {
-    int64_t attach_id;   /* of the bridge's present life; 0: it was never there */
-    int64_t credit;      /* events it may be sent now */
-    int64_t unconfirmed; /* events of its partitions that were not confirmed in this life */
-    int64_t handed;      /* all its events up to this position were handed to it */
-    bool behind;         /* the log holds more for it */
+    int64_t attach_id;         /* of the bridge's present life; 0: it was never there */
+    int64_t credit;            /* events it may be sent now */
+    outbox_load_t unconfirmed; /* of its partitions, what was not confirmed in this life */
+    int64_t handed;            /* all its events up to this position were handed to it */
+    bool behind;               /* the log holds more for it */
 } outbox_bridge_t;
 
 typedef struct outbox {
-    int64_t max_events;
+    outbox_load_t max;
+    outbox_load_t parked; /* in parked lanes instead of the log */
     bool full;
     int64_t head;                       /* position of the last event */
     int64_t last[PARTITION_COUNT];      /* of each partition's last event; 0: it is confirmed */
@@ -39,34 +44,42 @@ typedef struct outbox {
 } outbox_t;
 
 /* outbox_count follows for every event behind the saved low position. */
-void outbox_init(outbox_t *self, int64_t max_events, unsigned bridge_count, int64_t head,
+void outbox_init(outbox_t *self, outbox_load_t max, unsigned bridge_count, int64_t head,
                  const int64_t confirmed[PARTITION_COUNT]);
 
 /* Is there room for one more event? */
 bool outbox_accepts(outbox_t *self);
 
-/* Unconfirmed events in all. */
+/* What is unconfirmed in all, and its events alone. */
+outbox_load_t outbox_load(const outbox_t *self);
 int64_t outbox_size(const outbox_t *self);
 
 /* Counts one more event and gives its position. */
-int64_t outbox_append(outbox_t *self, unsigned partition);
+int64_t outbox_append(outbox_t *self, unsigned partition, int64_t bytes);
+
+/* Counts what came into parked lanes; negative: what left them. */
+void outbox_park(outbox_t *self, int64_t events, int64_t bytes);
 
 /* Tells which bridge gets the event just appended at once; OUTBOX_NOBODY: its bridge reads the log
  * later. Takes one of its credit. */
 int outbox_hand_over(outbox_t *self, unsigned partition, int64_t position);
 
 /* An event found in the log behind `low` when the store or a bridge starts. */
-void outbox_count(outbox_t *self, unsigned partition, int64_t position);
+void outbox_count(outbox_t *self, unsigned partition, int64_t position, int64_t bytes);
 
 /* A bridge begins a life: what it had is forgotten and read from the log again. True: it had a life
  * before, so its unconfirmed events must be counted anew, all events of its partitions behind
  * outbox_low. */
 bool outbox_attach(outbox_t *self, unsigned bridge, int64_t attach_id, int64_t credit);
 
-/* `count` events were confirmed; of another life it is ignored. */
-void outbox_credit(outbox_t *self, unsigned bridge, int64_t attach_id, int64_t count);
+/* Is this the bridge's present life? What another one says is late news: it must not count. */
+bool outbox_is_life(const outbox_t *self, unsigned bridge, int64_t attach_id);
 
-/* Every event of the partition up to a position is confirmed. It never goes back. */
+/* So many events were confirmed, or parked; of another life it is ignored. */
+void outbox_credit(outbox_t *self, unsigned bridge, int64_t attach_id, int64_t events,
+                   int64_t bytes);
+
+/* Every event of the partition up to a position is confirmed or parked. It never goes back. */
 void outbox_confirm(outbox_t *self, unsigned partition, int64_t position);
 
 /* The position up to which every event of every partition is confirmed. */

@@ -10,10 +10,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "actors/store/database.h"
 #include "actors/store/event_feed.h"
 #include "actors/store/look.h"
+#include "actors/store/store_status.h"
 #include "actors/store/user_service.h"
 #include "pipeline/clock.h"
 #include "pipeline/failpoint.h"
@@ -25,6 +27,7 @@ enum {
     HTTP_MAX = 64,
     BATCH_MAX = 512,
     CONTROLS_MAX = 256, /* messages that wait for the end of a batch; a full list ends it */
+    QUESTIONS_MAX = 16, /* of operators, the same */
     TRIM_MAX = 1024,    /* events deleted at a time: faster than any client adds them */
     SAVE_EVERY_MS = 20,
     TRIM_EVERY_MS = 20,
@@ -47,6 +50,15 @@ typedef struct asker {
     look_t look;
 } asker_t;
 
+/* Of an operator: the message without its texts, which go with their frame. */
+typedef struct question {
+    message_type_t type;
+    asker_t asker;
+    uint8_t user_id[ID_BYTES];
+    bool of_user; /* user_id tells of whom */
+    int64_t limit;
+} question_t;
+
 typedef struct batch {
     bool open; /* a transaction is */
     int error; /* of the database: the batch cannot be committed */
@@ -56,6 +68,8 @@ typedef struct batch {
     outbox_t savepoint;
     message_t controls[CONTROLS_MAX]; /* only such as hold no text */
     size_t control_count;
+    question_t questions[QUESTIONS_MAX];
+    size_t question_count;
 } batch_t;
 
 typedef struct store {
@@ -64,6 +78,7 @@ typedef struct store {
     store_state_t state;
     database_t *database;
     event_feed_t feed;
+    store_status_t status;
     batch_t batch;
 
     frame_reader_t reader;
@@ -367,14 +382,16 @@ static int on_attach(store_t *self, const message_t *message)
 static int on_credit(store_t *self, const message_t *message)
 {
     const msg_bridge_credit_t *credit = &message->bridge_credit;
-    outbox_credit(&self->feed.outbox, (unsigned)credit->bridge, credit->attach_id, credit->count);
+    outbox_credit(&self->feed.outbox, (unsigned)credit->bridge, credit->attach_id, credit->count,
+                  credit->bytes);
     return 0;
 }
 
 static int on_confirmed(store_t *self, const message_t *message)
 {
     const msg_confirmed_position_t *confirmed = &message->confirmed_position;
-    outbox_confirm(&self->feed.outbox, (unsigned)confirmed->partition, confirmed->position);
+    if (outbox_is_life(&self->feed.outbox, (unsigned)confirmed->bridge, confirmed->attach_id))
+        outbox_confirm(&self->feed.outbox, (unsigned)confirmed->partition, confirmed->position);
     return 0;
 }
 
@@ -386,11 +403,141 @@ static int on_stop(store_t *self, const message_t *message)
     return 0;
 }
 
+/* Touches nothing that a batch could have to take back. */
+static void on_bridge_state(store_t *self, const message_t *message)
+{
+    store_status_hear(&self->status, &message->bridge_state, clock_mono_ms());
+}
+
+/* --- what operators ask ----------------------------------------------------------------------- */
+
+/* Puts the question off until the batch has ended. */
+static void ask(store_t *self, const question_t *question)
+{
+    batch_t *batch = &self->batch;
+    if (self->state == STORE_STOPPING)
+        add_reply(self, &question->asker, &(msg_user_reply_t){.error = ERR_STOPPING});
+    else
+        batch->questions[batch->question_count++] = *question;
+}
+
+static question_t question_of(const message_t *message)
+{
+    return (question_t){.type = message->type,
+                        .asker = {.reply_to = message->status.reply_to, .corr = message->corr}};
+}
+
+static void keep_user(question_t *question, text_t user_id)
+{
+    question->of_user = user_id.size == ID_BYTES;
+    if (question->of_user)
+        memcpy(question->user_id, user_id.data, ID_BYTES);
+}
+
+static void on_status(store_t *self, const message_t *message)
+{
+    const question_t question = question_of(message);
+    ask(self, &question);
+}
+
+static void on_lane_list(store_t *self, const message_t *message)
+{
+    question_t question = question_of(message);
+    question.limit = message->lane_list.limit;
+    ask(self, &question);
+}
+
+static void on_lane_release(store_t *self, const message_t *message)
+{
+    question_t question = question_of(message);
+    keep_user(&question, message->lane_release.user_id);
+    ask(self, &question);
+}
+
+static void on_lane_discard(store_t *self, const message_t *message)
+{
+    question_t question = question_of(message);
+    keep_user(&question, message->lane_discard.user_id);
+    ask(self, &question);
+}
+
+static int tell_status(store_t *self, const question_t *question)
+{
+    store_view_t view = {.outbox = &self->feed.outbox,
+                         .retention_s = self->conf.event_retention_s,
+                         .now_us = clock_wall_us(),
+                         .now_ms = clock_mono_ms()};
+    (void)question;
+    int error = event_feed_oldest(&self->feed, &view.oldest_us);
+    if (error == 0)
+        store_status_json(&self->status, &self->json, &view);
+    return error;
+}
+
+static int tell_lanes(store_t *self, const question_t *question)
+{
+    (void)question;
+    text_add(&self->json, TEXT("{\"lanes\": [], \"total\": 0}"));
+    return 0;
+}
+
+static int release_lanes(store_t *self, const question_t *question)
+{
+    if (question->of_user)
+        return ERR_LANE_NOT_FOUND;
+    text_add(&self->json, TEXT("{\"released\": 0}"));
+    return 0;
+}
+
+static int discard_lane(store_t *self, const question_t *question)
+{
+    (void)self;
+    (void)question;
+    return ERR_LANE_NOT_FOUND;
+}
+
+/* An error other than ERR_DATABASE_FATAL is the asker's answer. */
+static int (*const answers[MSG_count])(store_t *self, const question_t *question) = {
+    [MSG_status] = tell_status,
+    [MSG_lane_list] = tell_lanes,
+    [MSG_lane_release] = release_lanes,
+    [MSG_lane_discard] = discard_lane,
+};
+
+/* Between batches. Returns ERR_DATABASE_FATAL when the store must end. */
+static int answer_operators(store_t *self)
+{
+    batch_t *batch = &self->batch;
+    for (size_t i = 0; i < batch->question_count; i++) {
+        const question_t *question = &batch->questions[i];
+        text_buffer_clear(&self->json);
+        int error = answers[question->type](self, question);
+        if (error == ERR_DATABASE_FATAL)
+            return error;
+        msg_user_reply_t reply = {.error = error};
+        if (error == 0)
+            reply.body = text_buffer_view(&self->json);
+        add_reply(self, &question->asker, &reply);
+    }
+    batch->question_count = 0;
+    send_replies(self);
+    return 0;
+}
+
 /* --- the loop --------------------------------------------------------------------------------- */
 
 static void (*const requests[MSG_count])(store_t *self, const message_t *message) = {
-    [MSG_user_create] = on_request, [MSG_user_read] = on_request, [MSG_user_update] = on_request,
-    [MSG_user_delete] = on_request, [MSG_user_list] = on_list,    [MSG_health] = on_health,
+    [MSG_user_create] = on_request,
+    [MSG_user_read] = on_request,
+    [MSG_user_update] = on_request,
+    [MSG_user_delete] = on_request,
+    [MSG_user_list] = on_list,
+    [MSG_health] = on_health,
+    [MSG_bridge_state] = on_bridge_state,
+    [MSG_status] = on_status,
+    [MSG_lane_list] = on_lane_list,
+    [MSG_lane_release] = on_lane_release,
+    [MSG_lane_discard] = on_lane_discard,
 };
 
 /* An error is the database's and ends the store. */
@@ -424,7 +571,7 @@ static int work_batch(store_t *self)
     batch_t *batch = &self->batch;
     message_t message;
     while (batch->count < BATCH_MAX && batch->control_count < CONTROLS_MAX &&
-           next_message(self, &message)) {
+           batch->question_count < QUESTIONS_MAX && next_message(self, &message)) {
         if (requests[message.type] != NULL)
             requests[message.type](self, &message);
         else if (controls[message.type] != NULL)
@@ -434,7 +581,7 @@ static int work_batch(store_t *self)
     for (size_t i = 0; i < batch->control_count && error == 0; i++)
         error = controls[batch->controls[i].type](self, &batch->controls[i]);
     batch->control_count = 0;
-    return error;
+    return error != 0 ? error : answer_operators(self);
 }
 
 /* Deletes old events, within a transaction; *deleted of them. */
@@ -566,8 +713,9 @@ static int open_everything(store_t *self, detail_t *detail)
     int error = database_open(&self->database, self->conf.database_url, detail);
     if (error != 0)
         return error;
-    error = event_feed_init(&self->feed, self->self.room, self->database, self->conf.bridge_count,
-                            self->conf.outbox_max_events);
+    error =
+        event_feed_init(&self->feed, self->self.room, self->database, self->conf.bridge_count,
+                        (outbox_load_t){self->conf.outbox_max_events, self->conf.outbox_max_bytes});
     if (error != 0)
         return detail_set(detail, ERR_DATABASE_OPEN,
                           "the event log of the users' database cannot be read (%s): restore a "

@@ -23,7 +23,8 @@ typedef struct store_conf {
     unsigned http_count;       /* replies go to http.0 ... */
     unsigned bridge_count;     /* a partition's events go to bridge.<partition % bridge_count> */
     bool read_events;          /* false: a read is neither counted nor announced */
-    int64_t outbox_max_events; /* unconfirmed events; beyond it requests that make one get 503 */
+    int64_t outbox_max_events; /* unconfirmed events; at it requests that make one get 503 */
+    int64_t outbox_max_bytes;  /* the same for their bytes */
     int64_t event_retention_s; /* confirmed events younger than this stay */
 } store_conf_t;
 

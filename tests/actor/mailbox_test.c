@@ -32,7 +32,7 @@ static void *send_flood(void *argument)
     frame_t frame = {0};
     for (int64_t i = 0; i < FRAMES; i++) {
         for (int64_t j = 0; j < PER_FRAME; j++) {
-            msg_confirmed_position_t position = {flood->number, i * PER_FRAME + j};
+            msg_confirmed_position_t position = {flood->number, i * PER_FRAME + j, 0, 1};
             frame_add(&frame, MSG_confirmed_position, 0, &position);
         }
         sender_send(sender, &frame);
@@ -119,7 +119,7 @@ static void frames_wait_for_an_address_to_open(void **unused)
     flood_t flood = {room, 0};
     sender_t *keep = sender_open(room, "sink"); /* a sender that stays, beside one that has gone */
     send_flood(&flood);
-    msg_confirmed_position_t position = {1, 0};
+    msg_confirmed_position_t position = {1, 0, 0, 1};
     frame_t frame = {0};
     frame_add(&frame, MSG_confirmed_position, 0, &position);
     sender_send(keep, &frame);

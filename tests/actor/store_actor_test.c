@@ -67,6 +67,7 @@ static int set_up(void **state)
                           .bridge_count = 1,
                           .read_events = true,
                           .outbox_max_events = 100000,
+                          .outbox_max_bytes = INT64_C(1) << 40,
                           .event_retention_s = 3600};
     replies.in_frame = events[0].in_frame = events[1].in_frame = false;
     room = mailroom_open();
@@ -155,8 +156,10 @@ static void attach(unsigned bridge, int64_t attach_id, int64_t credit)
 
 static void confirm(const msg_event_t *event, int64_t attach_id)
 {
-    const msg_confirmed_position_t position = {event->partition, event->position};
-    const msg_bridge_credit_t credit = {event->partition % conf.bridge_count, attach_id, 1};
+    const int64_t bridge = event->partition % conf.bridge_count;
+    const msg_confirmed_position_t position = {event->partition, event->position, bridge,
+                                               attach_id};
+    const msg_bridge_credit_t credit = {bridge, attach_id, 1, event_bytes(event)};
     frame_add(&frame, MSG_confirmed_position, 0, &position);
     frame_add(&frame, MSG_bridge_credit, 0, &credit);
     post();
@@ -459,7 +462,7 @@ static void nobody_is_sent_more_than_it_asked_for(void **state)
     assert_int_equal(next_event(0)->position, 1);
     assert_int_equal(next_event(0)->position, 2);
     no_event(0);
-    const msg_bridge_credit_t more = {0, 5, COUNT};
+    const msg_bridge_credit_t more = {0, 5, COUNT, 0};
     frame_add(&frame, MSG_bridge_credit, 0, &more);
     post();
     for (int i = 2; i < COUNT; i++)
@@ -522,6 +525,75 @@ static void a_full_outbox_refuses_what_makes_an_event(void **state)
     assert_int_equal(create("late@b")->error, 0);
     assert_int_equal(read_user("u1@b")->uncounted, 0);
     expect_in(last_reply.user_reply.body, "\"view_count\": 1");
+}
+
+static void a_full_outbox_may_be_one_of_bytes(void **state)
+{
+    int accepted = 0, error;
+    (void)state;
+    stop_store();
+    conf.outbox_max_bytes = 2000;
+    open_store();
+    attach(0, 5, CREDIT);
+    do {
+        char email[16];
+        snprintf(email, sizeof(email), "u%d@b", accepted++);
+        error = (int)create(email)->error;
+    } while (error == 0 && accepted < 20);
+    assert_int_equal(error, ERR_OUTBOX_FULL);
+    assert_in_range(accepted, 4, 10); /* an event has 300 bytes or so */
+    for (int i = 1; i < accepted; i++)
+        confirm(next_event(0), 5);
+    wait_for("SELECT count(*) FROM position WHERE partition = 64"
+             " AND confirmed = (SELECT max(position) FROM event)",
+             1);
+    assert_int_equal(create("late@b")->error, 0);
+}
+
+static void late_news_of_another_life_is_ignored(void **state)
+{
+    (void)state;
+    attach(0, 5, CREDIT);
+    create("a@b");
+    create("c@d");
+    confirm(next_event(0), 4);
+    confirm(next_event(0), 5);
+    wait_for("SELECT count(*) > 1 FROM position", 1);
+    attach(0, 6, CREDIT);
+    assert_int_equal(next_event(0)->position, 1);
+    no_event(0);
+}
+
+/* --- what it tells ---------------------------------------------------------------------------- */
+
+static const msg_user_reply_t *ask_status(void)
+{
+    const msg_status_t status = {.request_id = TEXT("r")};
+    frame_add(&frame, MSG_status, 11, &status);
+    post();
+    return next_reply(11);
+}
+
+static void it_tells_how_it_is(void **state)
+{
+    const msg_bridge_state_t said = {.state = TEXT("blocked"), .blocked = 1, .held = 7};
+    (void)state;
+    attach(0, 5, CREDIT);
+    create("a@b");
+    create("c@d");
+    confirm(next_event(0), 5);
+    frame_add(&frame, MSG_bridge_state, 0, &said);
+    const text_t body = ask_status()->body;
+    expect_in(body, "{\"outbox\": {\"events\": 1, \"bytes\": ");
+    expect_in(
+        body,
+        "\"full\": false, \"oldest_age_s\": 0, \"head\": 2, \"low\": 1, \"retention_s\": 3600}");
+    expect_in(body, "\"bridges\": [{\"bridge\": 0, \"state\": \"blocked\"");
+    expect_in(body,
+              "\"lanes\": {\"retrying\": 0, \"quarantined\": 0, \"events\": 0, \"bytes\": 0}}");
+    confirm(next_event(0), 5);
+    expect_in(ask_status()->body, "{\"outbox\": {\"events\": 0, \"bytes\": 0, ");
+    expect_in(last_reply.user_reply.body, "\"oldest_age_s\": null, \"head\": 2, \"low\": 2");
 }
 
 static void old_confirmed_events_go(void **state)
@@ -657,6 +729,9 @@ int main(void)
         WITH_STORE(nobody_is_sent_more_than_it_asked_for),
         WITH_STORE(users_are_divided_among_bridges),
         WITH_STORE(a_full_outbox_refuses_what_makes_an_event),
+        WITH_STORE(a_full_outbox_may_be_one_of_bytes),
+        WITH_STORE(late_news_of_another_life_is_ignored),
+        WITH_STORE(it_tells_how_it_is),
         WITH_STORE(old_confirmed_events_go),
         WITH_STORE(a_batch_that_cannot_be_written_is_undone_whole),
         WITH_STORE(a_locked_database_refuses_and_recovers),

@@ -198,7 +198,7 @@ static void a_frame_holds_many_messages_in_order(void **unused)
     (void)unused;
     frame_t frame = {0};
     for (int64_t i = 1; i <= 1000; i++) {
-        msg_confirmed_position_t position = {.partition = i % 64, .position = i};
+        msg_confirmed_position_t position = {.partition = i % 64, .position = i, .attach_id = 1};
         frame_add(&frame, MSG_confirmed_position, (uint64_t)i, &position);
     }
     assert_int_equal(frame.count, 1000);

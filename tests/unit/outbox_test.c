@@ -13,13 +13,13 @@ static const int64_t none_confirmed[PARTITION_COUNT];
 
 static void with(outbox_t *outbox, int64_t max_events, unsigned bridges)
 {
-    outbox_init(outbox, max_events, bridges, 0, none_confirmed);
+    outbox_init(outbox, (outbox_load_t){max_events, INT64_MAX}, bridges, 0, none_confirmed);
 }
 
 /* Appends one event and gives it to its bridge. */
 static int add(outbox_t *outbox, unsigned partition)
 {
-    int64_t position = outbox_append(outbox, partition);
+    int64_t position = outbox_append(outbox, partition, 10);
     return outbox_hand_over(outbox, partition, position);
 }
 
@@ -35,7 +35,7 @@ static void a_bridge_that_keeps_up_is_fed_from_memory(void **state)
     assert_int_equal(add(&outbox, 2), 0);
     assert_int_equal(add(&outbox, 0), OUTBOX_NOBODY); /* no credit left */
     assert_int_equal(outbox_size(&outbox), 4);
-    outbox_credit(&outbox, 0, 11, 2);
+    outbox_credit(&outbox, 0, 11, 2, 10 * 2);
     assert_int_equal(outbox_size(&outbox), 2);
     assert_int_equal(add(&outbox, 0), OUTBOX_NOBODY); /* never past the one in the log */
     assert_true(outbox_wants_log(&outbox, 0));
@@ -51,10 +51,10 @@ static void the_log_is_read_only_for_what_is_unconfirmed(void **state)
     int64_t confirmed[PARTITION_COUNT] = {[3] = 7};
     outbox_t outbox;
     (void)state;
-    outbox_init(&outbox, 100, 2, 10, confirmed);
-    outbox_count(&outbox, 3, 6);
-    outbox_count(&outbox, 3, 9);
-    outbox_count(&outbox, 4, 10);
+    outbox_init(&outbox, (outbox_load_t){100, 1000}, 2, 10, confirmed);
+    outbox_count(&outbox, 3, 6, 10);
+    outbox_count(&outbox, 3, 9, 10);
+    outbox_count(&outbox, 4, 10, 10);
     assert_int_equal(outbox_size(&outbox), 2);
     assert_int_equal(outbox_low(&outbox), 0); /* partition 4 never confirmed a thing */
     outbox_confirm(&outbox, 4, 10);
@@ -75,13 +75,14 @@ static void a_second_life_forgets_the_first(void **state)
     outbox_caught_up(&outbox, 0);
     assert_int_equal(add(&outbox, 0), 0);
     assert_int_equal(add(&outbox, 0), 0);
-    outbox_credit(&outbox, 0, 11, 1); /* the second was confirmed, the position cannot tell */
+    outbox_credit(&outbox, 0, 11, 1,
+                  10 * 1); /* the second was confirmed, the position cannot tell */
     assert_int_equal(outbox_size(&outbox), 1);
     assert_true(outbox_attach(&outbox, 0, 12, 10));
-    outbox_count(&outbox, 0, 1);
-    outbox_count(&outbox, 0, 2);
+    outbox_count(&outbox, 0, 1, 10);
+    outbox_count(&outbox, 0, 2, 10);
     assert_int_equal(outbox_size(&outbox), 2);
-    outbox_credit(&outbox, 0, 11, 1); /* late news of the first life */
+    outbox_credit(&outbox, 0, 11, 1, 10 * 1); /* late news of the first life */
     assert_int_equal(outbox_size(&outbox), 2);
     assert_int_equal(outbox.bridges[0].credit, 10);
     assert_int_equal(add(&outbox, 0), OUTBOX_NOBODY);
@@ -99,10 +100,55 @@ static void full_means_full_until_a_tenth_is_gone(void **state)
         add(&outbox, 0);
     }
     assert_false(outbox_accepts(&outbox));
-    outbox_credit(&outbox, 0, 1, 100);
+    outbox_credit(&outbox, 0, 1, 100, 10 * 100);
     assert_false(outbox_accepts(&outbox)); /* 900 are left */
-    outbox_credit(&outbox, 0, 1, 1);
+    outbox_credit(&outbox, 0, 1, 1, 10 * 1);
     assert_true(outbox_accepts(&outbox));
+}
+
+static void bytes_have_a_bound_too(void **state)
+{
+    outbox_t outbox;
+    (void)state;
+    outbox_init(&outbox, (outbox_load_t){1000, 1000}, 1, 0, none_confirmed);
+    outbox_attach(&outbox, 0, 1, 65536);
+    outbox_caught_up(&outbox, 0);
+    outbox_append(&outbox, 0, 999);
+    assert_true(outbox_accepts(&outbox));
+    outbox_append(&outbox, 0, 1);
+    assert_false(outbox_accepts(&outbox));
+    outbox_credit(&outbox, 0, 1, 1, 100);
+    assert_false(outbox_accepts(&outbox)); /* 900 are left */
+    outbox_credit(&outbox, 0, 1, 0, 1);
+    assert_true(outbox_accepts(&outbox));
+}
+
+static void what_is_parked_counts(void **state)
+{
+    outbox_t outbox;
+    (void)state;
+    outbox_init(&outbox, (outbox_load_t){1000, 1000}, 1, 0, none_confirmed);
+    outbox_park(&outbox, 1000, 10);
+    assert_int_equal(outbox_size(&outbox), 1000);
+    assert_false(outbox_accepts(&outbox));
+    outbox_park(&outbox, -1000, -10);
+    assert_true(outbox_accepts(&outbox));
+    outbox_park(&outbox, 1, 1000);
+    assert_false(outbox_accepts(&outbox));
+    const outbox_load_t load = outbox_load(&outbox);
+    assert_int_equal(load.events, 1);
+    assert_int_equal(load.bytes, 1000);
+}
+
+static void a_life_is_known_by_its_number(void **state)
+{
+    outbox_t outbox;
+    (void)state;
+    with(&outbox, 100, 1);
+    outbox_attach(&outbox, 0, 11, 2);
+    assert_true(outbox_is_life(&outbox, 0, 11));
+    assert_false(outbox_is_life(&outbox, 0, 12));
+    assert_false(outbox_is_life(&outbox, 1, 11));
 }
 
 static void positions_only_go_forward(void **state)
@@ -155,7 +201,7 @@ static void a_copy_is_a_savepoint(void **state)
     assert_int_equal(outbox.head, 1);
     assert_int_equal(outbox_size(&outbox), 1);
     assert_int_equal(outbox.bridges[0].credit, 4);
-    assert_int_equal(outbox_append(&outbox, 9), 2);
+    assert_int_equal(outbox_append(&outbox, 9, 10), 2);
 }
 
 /* A log, bridges that come, go, confirm and lag at random: every event reaches its bridge once in each
@@ -183,7 +229,7 @@ static void attach(world_t *world, unsigned bridge)
     if (outbox_attach(&world->outbox, bridge, ++world->life, 20))
         for (int64_t i = outbox_low(&world->outbox) + 1; i <= world->outbox.head; i++)
             if (world->partitions[i] % BRIDGES == bridge)
-                outbox_count(&world->outbox, world->partitions[i], i);
+                outbox_count(&world->outbox, world->partitions[i], i, 10);
     world->got[bridge] = outbox_low(&world->outbox);
 }
 
@@ -215,7 +261,7 @@ static void confirm(world_t *world, unsigned bridge)
             }
         outbox_confirm(outbox, partition, last);
     }
-    outbox_credit(outbox, bridge, outbox->bridges[bridge].attach_id, confirmed);
+    outbox_credit(outbox, bridge, outbox->bridges[bridge].attach_id, confirmed, 10 * confirmed);
 }
 
 static void whatever_happens_every_event_is_handed_over(void **state)
@@ -224,13 +270,13 @@ static void whatever_happens_every_event_is_handed_over(void **state)
     (void)state;
     assert_non_null(world);
     srand(7);
-    outbox_init(&world->outbox, INT64_MAX, BRIDGES, 0, none_confirmed);
+    outbox_init(&world->outbox, (outbox_load_t){INT64_MAX, INT64_MAX}, BRIDGES, 0, none_confirmed);
     for (int step = 0; step < STEPS; step++) {
         unsigned bridge = (unsigned)rand() % BRIDGES,
                  partition = (unsigned)rand() % PARTITION_COUNT;
         int dice = rand() % 100;
         if (dice < 60) {
-            int64_t position = outbox_append(&world->outbox, partition);
+            int64_t position = outbox_append(&world->outbox, partition, 10);
             world->partitions[position] = partition;
             int to = outbox_hand_over(&world->outbox, partition, position);
             if (to != OUTBOX_NOBODY)
@@ -263,6 +309,9 @@ int main(void)
         cmocka_unit_test(the_log_is_read_only_for_what_is_unconfirmed),
         cmocka_unit_test(a_second_life_forgets_the_first),
         cmocka_unit_test(full_means_full_until_a_tenth_is_gone),
+        cmocka_unit_test(bytes_have_a_bound_too),
+        cmocka_unit_test(what_is_parked_counts),
+        cmocka_unit_test(a_life_is_known_by_its_number),
         cmocka_unit_test(positions_only_go_forward),
         cmocka_unit_test(an_idle_partition_holds_nothing_back),
         cmocka_unit_test(a_copy_is_a_savepoint),
