@@ -143,7 +143,7 @@ static int plan_restart(supervisor_t *self, size_t i, int error, const detail_t 
         backoff_reset(&ward->backoff);
     }
     ward->failures++;
-    bool again = actor->restart && ward->failures <= RESTARTS_MAX;
+    bool again = actor->restart && error != ERR_DATABASE_FATAL && ward->failures <= RESTARTS_MAX;
     int delay = again ? backoff_next_ms(&ward->backoff, random_bits()) : 0;
     log_event(LOG_ERROR, ME, again ? "actor_failed" : "actor_failed_for_good",
               LOG_STR("name", actor->name), LOG_STR("error", error_info(error)->name),
@@ -226,7 +226,9 @@ int supervisor_run(supervisor_t *self, int stop_timeout_ms, detail_t *detail)
         if (error == 0)
             error = restart_due(self, &wait_ms, detail);
     }
-    stop_all(self, stop_timeout_ms);
+    /* What waits for the one that failed waits in vain. */
+    stop_all(self,
+             error == 0 || stop_timeout_ms < FAILED_STOP_MS ? stop_timeout_ms : FAILED_STOP_MS);
     log_event(LOG_INFO, ME, "stopped",
               LOG_STR("error", error == 0 ? "none" : error_info(error)->name));
     return error;

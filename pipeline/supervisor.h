@@ -5,7 +5,8 @@
  * Receives  actor_ended      supervisor; at most one per actor and start
  * Sends     stop             to every actor
  * Fails     an actor that fails RESTARTS_MAX times without a healthy minute between, or one that may
- *           not be started again, stops the others and gives its error; an actor that misses its stop
+ *           not be started again or whose database failed on the disk, stops the others, within
+ *           FAILED_STOP_MS, and gives its error; an actor that misses its stop
  *           deadline ends the process at once, exit code 70: what was promised is in the database
  */
 #ifndef USERBUS_PIPELINE_SUPERVISOR_H
@@ -19,6 +20,7 @@ enum {
     START_TIMEOUT_MS = 30000, /* a migration of a large database is in it */
     RESTARTS_MAX = 10,
     HEALTHY_MS = 60000,
+    FAILED_STOP_MS = 4000, /* time for the others to stop after one has failed for good */
 };
 
 /* One actor to look after. All is borrowed until supervisor_close. */

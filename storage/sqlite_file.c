@@ -12,9 +12,17 @@
 
 #include "proto/errors.h"
 
-enum { BUSY_TIMEOUT_MS = 5000, SQL_MAX_BYTES = 128 };
+enum {
+    BUSY_TIMEOUT_MS = 5000,
+    SQL_MAX_BYTES = 128,
+    INDEX_REGION_BYTES = 32768, /* of the -shm file; it tells where 4096 frames of the log are */
+    INDEX_REGIONS = WAL_FRAMES_MAX / 4096 + 2,
+};
 
 static const char scheme[] = "sqlite:";
+
+/* This thread met an error that must not be retried. */
+static _Thread_local bool has_failed;
 
 bool sqlite_url_path(const char *url, const char **path)
 {
@@ -147,6 +155,30 @@ static int count_frames(void *argument, sqlite3 *connection, const char *name, i
     return SQLITE_OK;
 }
 
+/* Moves and syncs all that the log holds and empties it; the file's head says why. With a full disk, or
+ * beside a long reader, it goes on as it is: nothing failed that was reported as done. */
+static int empty_log(sqlite_file_t *self, const char *path, const sqlite_schema_t *schema,
+                     detail_t *detail)
+{
+    int code =
+        sqlite3_wal_checkpoint_v2(self->connection, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (code == SQLITE_OK || sqlite_error(code) == ERR_STORE_UNAVAILABLE)
+        return 0;
+    return no_database(path, schema, sqlite3_errmsg(self->connection), detail);
+}
+
+/* The index of the log grows with it, and when it cannot (the disk is full) that shows in a commit
+ * whose frames are already written: undone, and yet back if the process dies before the next one. So
+ * it gets its size now. Without room there is no harm in trying. */
+static void reserve_index(const sqlite_file_t *self)
+{
+    sqlite3_file *file = NULL;
+    void volatile *region;
+    int code = sqlite3_file_control(self->connection, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    for (int i = 0; code == SQLITE_OK && i < INDEX_REGIONS; i++)
+        code = file->pMethods->xShmMap(file, i, INDEX_REGION_BYTES, 1, &region);
+}
+
 static int open_for_writing(sqlite_file_t *self, const char *path, const sqlite_schema_t *schema,
                             detail_t *detail)
 {
@@ -164,7 +196,14 @@ static int open_for_writing(sqlite_file_t *self, const char *path, const sqlite_
                                "PRAGMA cache_size = -16384") != SQLITE_OK)
         error = no_database(path, schema, sqlite3_errmsg(self->connection), detail);
     (void)sqlite3_wal_hook(self->connection, count_frames, self);
-    return error != 0 ? error : migrate(self, path, schema, detail);
+    if (error == 0)
+        error = empty_log(self, path, schema, detail);
+    /* What is up to date is not written, so that a full disk can be started on. */
+    if (error == 0 && version < schema->version)
+        error = migrate(self, path, schema, detail);
+    if (error == 0)
+        reserve_index(self);
+    return error;
 }
 
 int sqlite_file_open(sqlite_file_t *out, const char *url, const sqlite_schema_t *schema,
@@ -206,6 +245,8 @@ int sqlite_file_open_readonly(sqlite_file_t *out, const char *url, const sqlite_
 /* The last connection that closes may fail to checkpoint: what is committed stays in the WAL. */
 void sqlite_file_close(sqlite_file_t *self)
 {
+    if (has_failed && self->connection != NULL)
+        (void)sqlite3_db_config(self->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     must(sqlite3_close(self->connection) == SQLITE_OK);
     if (self->lock_fd >= 0)
         close(self->lock_fd);
@@ -292,17 +333,23 @@ int sqlite_file_tidy(sqlite_file_t *self, bool idle)
     return code == SQLITE_OK || code == SQLITE_BUSY ? 0 : sqlite_error(code);
 }
 
+/* What passes by itself, or with an operator's help, and leaves the file as it was committed. */
+static const int passing[] = {
+    SQLITE_FULL,          /* a short write or ENOSPC, of the log or in a checkpoint */
+    SQLITE_IOERR_SHMSIZE, /* the log's index cannot grow: the disk is full */
+    SQLITE_IOERR_SHMMAP,  /* nor be mapped: memory */
+    SQLITE_IOERR_NOMEM,   SQLITE_NOMEM,     SQLITE_BUSY,   SQLITE_LOCKED,
+    SQLITE_PROTOCOL,      SQLITE_INTERRUPT, SQLITE_SCHEMA, SQLITE_PERM,
+    SQLITE_READONLY,      SQLITE_CANTOPEN, /* no descriptor left for it */
+};
+
 int sqlite_error(int code)
 {
-    switch (code & 0xff) {
-    case SQLITE_FULL:
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-    case SQLITE_NOMEM:
-        return ERR_STORE_UNAVAILABLE;
-    default:
-        return ERR_DATABASE_FATAL;
-    }
+    bool passes = false;
+    for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
+        passes = passes || code == passing[i] || (code & 0xff) == passing[i];
+    /* The file is no longer where it was: what is written goes nowhere. */
+    passes = passes && code != SQLITE_READONLY_DBMOVED;
+    has_failed = has_failed || !passes;
+    return passes ? ERR_STORE_UNAVAILABLE : ERR_DATABASE_FATAL;
 }

@@ -2,6 +2,11 @@
  * sqlite_file.h - opening a SQLite database as this project keeps one: WAL, synchronous=FULL,
  * migrations by user_version, checkpoints by the owner instead of inside a commit.
  *
+ * Opening for writing moves all of the write-ahead log into the database first. After a failed fsync the
+ * page cache may hold a frame that the disk does not, which would be read as committed, and everything
+ * committed behind it would be lost with the power; so nothing is ever appended behind old frames. For the
+ * same reason a thread that met an error that must not be retried moves nothing when it closes.
+ *
  * Threads   A connection belongs to the thread that opened it.
  */
 #ifndef USERBUS_STORAGE_SQLITE_FILE_H
@@ -13,7 +18,10 @@
 
 #include "pipeline/actor.h" /* detail_t */
 
-enum { CHECKPOINT_FRAMES = 4000 };
+enum {
+    CHECKPOINT_FRAMES = 4000,
+    WAL_FRAMES_MAX = 32768, /* 128 MiB: where the writer itself moves what the log holds */
+};
 
 /* What a database of one kind looks like. */
 typedef struct sqlite_schema {
@@ -68,8 +76,9 @@ int sqlite_file_exec(const sqlite_file_t *self, const char *sql);
 int sqlite_file_tidy(sqlite_file_t *self, bool idle) __attribute__((warn_unused_result));
 
 /* ERR_STORE_UNAVAILABLE for what may pass (disk full, busy, read-only), ERR_DATABASE_FATAL for what
- * must never be retried (I/O errors, corruption), whose outcome on the disk nobody knows. `code` is an
- * extended SQLite result code that is not OK, ROW or DONE. */
+ * must never be retried (I/O errors, corruption), whose outcome on the disk nobody knows: from then on
+ * this thread closes files without touching them. `code` is an extended SQLite result code that is not
+ * OK, ROW or DONE. */
 int sqlite_error(int code);
 
 #endif

@@ -682,11 +682,9 @@ static int run_store(void *state, detail_t *detail)
         error = keep_house(self, clock_mono_ms());
     if (error == 0)
         return 0;
-    return detail_set(
-        detail, error,
-        "the users' database failed (%s) and is not written any more: check the disk, "
-        "then start again, which recovers what was committed",
-        error_info(error)->title);
+    return detail_set(detail, error,
+                      "the users' database is not written any more: check the disk, then start "
+                      "again, which recovers what was committed");
 }
 
 /* --- life ------------------------------------------------------------------------------------- */

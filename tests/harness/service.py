@@ -124,7 +124,8 @@ class Server(Process):
 
     def __init__(self, folder: pathlib.Path, *arguments: str, program: str | None = None,
                  wait: bool = True, **settings: str) -> None:
-        self.database = folder / "userbus.db"
+        url = settings.get("DATABASE_URL", f"sqlite:{folder / 'userbus.db'}")
+        self.database = pathlib.Path(url.removeprefix("sqlite:"))
         defaults = {"LISTEN": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0",
                     "DATABASE_URL": f"sqlite:{self.database}",
                     "CONSUMER_DATABASE_URL": f"sqlite:{folder / 'consumer.db'}"}

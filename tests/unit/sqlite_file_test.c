@@ -3,6 +3,7 @@
 #include "storage/sqlite_file.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -164,11 +165,72 @@ static void a_probe_changes_nothing(void **state)
 
 static void errors_are_sorted_by_what_may_be_done(void **state)
 {
+    static const int pass[] = {SQLITE_FULL,          SQLITE_BUSY,          SQLITE_BUSY_SNAPSHOT,
+                               SQLITE_BUSY_RECOVERY, SQLITE_LOCKED,        SQLITE_IOERR_SHMSIZE,
+                               SQLITE_IOERR_SHMMAP,  SQLITE_IOERR_NOMEM,   SQLITE_NOMEM,
+                               SQLITE_INTERRUPT,     SQLITE_PROTOCOL,      SQLITE_READONLY,
+                               SQLITE_CANTOPEN,      SQLITE_CANTOPEN_ISDIR};
+    static const int end[] = {
+        SQLITE_IOERR,      SQLITE_IOERR_WRITE,      SQLITE_IOERR_FSYNC,    SQLITE_IOERR_DIR_FSYNC,
+        SQLITE_IOERR_READ, SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_LOCK,
+        SQLITE_CORRUPT,    SQLITE_CORRUPT_INDEX,    SQLITE_NOTADB,         SQLITE_ERROR,
+        SQLITE_INTERNAL,   SQLITE_READONLY_DBMOVED};
     (void)state;
-    assert_int_equal(sqlite_error(SQLITE_FULL), ERR_STORE_UNAVAILABLE);
-    assert_int_equal(sqlite_error(SQLITE_BUSY_SNAPSHOT), ERR_STORE_UNAVAILABLE);
+    for (size_t i = 0; i < sizeof(pass) / sizeof(pass[0]); i++)
+        if (sqlite_error(pass[i]) != ERR_STORE_UNAVAILABLE)
+            fail_msg("code %d ends the process", pass[i]);
+    for (size_t i = 0; i < sizeof(end) / sizeof(end[0]); i++)
+        if (sqlite_error(end[i]) != ERR_DATABASE_FATAL)
+            fail_msg("code %d passes", end[i]);
+}
+
+static off_t size_of(const char *suffix)
+{
+    char name[160];
+    struct stat status;
+    snprintf(name, sizeof(name), "%s%s", path, suffix);
+    return stat(name, &status) == 0 ? status.st_size : -1;
+}
+
+/* A full disk must not find the index of the log too small. */
+static void the_index_of_the_log_has_its_size_at_once(void **state)
+{
+    sqlite_file_t file;
+    (void)state;
+    assert_int_equal(sqlite_file_open(&file, url, &first, &detail), 0);
+    assert_true(size_of("-shm") >= (off_t)(WAL_FRAMES_MAX / 4096 + 1) * 32768);
+    sqlite_file_close(&file);
+    assert_int_equal(size_of("-wal"), -1);
+}
+
+static void *fail_and_close(void *argument)
+{
+    sqlite_file_t file;
+    assert_int_equal(sqlite_file_open(&file, url, &first, &detail), 0);
+    assert_int_equal(sqlite_file_exec(&file, "INSERT INTO a VALUES (1)"), SQLITE_OK);
     assert_int_equal(sqlite_error(SQLITE_IOERR_FSYNC), ERR_DATABASE_FATAL);
-    assert_int_equal(sqlite_error(SQLITE_CORRUPT), ERR_DATABASE_FATAL);
+    sqlite_file_close(&file);
+    return argument;
+}
+
+/* After a failure nothing is moved, and the next start moves and syncs it all before it adds to it. */
+static void a_failed_file_is_closed_untouched_and_emptied_at_the_next_start(void **state)
+{
+    pthread_t thread;
+    sqlite_file_t file;
+    const char *const sql[] = {"SELECT x FROM a"};
+    sqlite3_stmt *statement[1];
+    (void)state;
+    open_and_close(&first);
+    assert_int_equal(pthread_create(&thread, NULL, fail_and_close, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(size_of("-wal") > 0);
+    assert_int_equal(sqlite_file_open(&file, url, &first, &detail), 0);
+    assert_int_equal(size_of("-wal"), 0);
+    assert_int_equal(sqlite_file_prepare(&file, sql, 1, statement, &detail), 0);
+    assert_int_equal(sqlite3_step(statement[0]), SQLITE_ROW);
+    sqlite_file_finalize(statement, 1);
+    sqlite_file_close(&file);
 }
 
 int main(void)
@@ -183,6 +245,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(only_one_process_at_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(urls_and_paths_are_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_probe_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_index_of_the_log_has_its_size_at_once, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_failed_file_is_closed_untouched_and_emptied_at_the_next_start, set_up, tear_down),
+        /* last, since this thread then counts as failed */
         cmocka_unit_test(errors_are_sorted_by_what_may_be_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
