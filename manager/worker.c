@@ -14,6 +14,7 @@ broker_topology_t topology_of(const settings_t *settings, const char *queue)
 consumer_conf_t consumer_conf_of(const settings_t *settings, const char *queue)
 {
     return (consumer_conf_t){.rabbit_mq_url = settings->rabbit_mq_url,
+                             .heartbeat_s = (int)settings->broker_heartbeat,
                              .topology = topology_of(settings, queue),
                              .prefetch = (unsigned)settings->prefetch,
                              .database_url = settings->consumer_database_url,

@@ -3,8 +3,10 @@
  * buffer for what happens per message, since the library's publish sends each of a message's frames
  * by a write of its own.
  *
- * The library must never be entered while one of our frames is half written: its heartbeat would
- * stand in the middle of it. So broker_flush writes all or gives the connection up.
+ * After the login the library only reads: its writes have no deadline, and one in the middle of a
+ * half-written frame of ours would break the stream. So its heartbeats are turned off and we send our
+ * own from the buffer; the calls that wait (topology) are made only when all is sent and the socket
+ * has room, so that their small frames fit.
  */
 #include "pipeline/broker_connection.h"
 
@@ -12,8 +14,6 @@
 #include <amqp_framing.h>
 #include <amqp_tcp_socket.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +21,7 @@
 
 #include "pipeline/broker_decode.h"
 #include "pipeline/broker_encode.h"
+#include "pipeline/broker_socket.h"
 #include "pipeline/clock.h"
 #include "proto/errors.h"
 #include "proto/text_buffer.h"
@@ -28,7 +29,6 @@
 enum {
     CHANNEL = 1,
     FRAME_MAX = 131072,
-    CLOSE_TIMEOUT_MS = 1000,
     OUT_KEEP_BYTES = 4 << 20, /* a larger buffer is given back when it is empty */
 };
 
@@ -37,43 +37,13 @@ struct broker_connection {
     bool healthy;    /* false: only to be closed */
     bool unreleased; /* the decoder's event points into the library's memory */
     size_t frame_max;
-    uint64_t published; /* tag of the last publish */
-    text_buffer_t out;  /* encoded, not yet sent */
+    int64_t deadline_ms; /* monotonic: of the calls that wait; 0: none */
+    broker_pulse_t pulse;
+    uint64_t published;   /* tag of the last publish */
+    text_buffer_t out;    /* encoded */
+    size_t sent, flushed; /* bytes of out: the socket has them; it should */
     broker_decoder_t decoder;
 };
-
-/* --- the URL ---------------------------------------------------------------------------------- */
-
-/* Parses a copy, which the result points into and which the caller frees. False: it cannot be read. */
-static bool parse_url(char **copy, struct amqp_connection_info *info, const char *url)
-{
-    *copy = strdup(url);
-    must(*copy != NULL);
-    if (amqp_parse_url(*copy, info) != AMQP_STATUS_OK || info->host == NULL ||
-        info->host[0] == '\0')
-        return false;
-    if (info->vhost[0] == '\0') /* a trailing slash, which people write and mean no other one by */
-        info->vhost = (char *)(uintptr_t) "/";
-    return true;
-}
-
-bool broker_url_check(const char *url, detail_t *detail)
-{
-    struct amqp_connection_info info;
-    char *copy;
-    bool good = parse_url(&copy, &info, url);
-    if (!good)
-        detail_set(detail, 0,
-                   "RABBIT_MQ_URL cannot be read: write it like "
-                   "amqp://user:password@host:5672/vhost, with other characters percent-encoded");
-    else if (info.ssl)
-        detail_set(detail, 0,
-                   "RABBIT_MQ_URL asks for TLS (amqps), which is not supported yet: use "
-                   "amqp on a trusted network");
-    good = good && !info.ssl;
-    free(copy);
-    return good;
-}
 
 /* --- calls that wait -------------------------------------------------------------------------- */
 
@@ -83,9 +53,64 @@ static int down(broker_connection_t *self, detail_t *detail, const char *what, c
     return detail_set(detail, ERR_BROKER_DOWN, "%s: %s", what, why);
 }
 
-static struct timeval in_timeval(int ms)
+/* The time until a deadline, as the library wants it: a little at least. */
+static struct timeval time_until(int64_t deadline_ms)
 {
-    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    int64_t left_ms = deadline_ms - clock_mono_ms();
+    left_ms = left_ms > 0 ? left_ms : 1;
+    return (struct timeval){.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000};
+}
+
+/* Writes what the socket takes of what may go. */
+static int push(broker_connection_t *self, detail_t *detail)
+{
+    int fd = amqp_get_sockfd(self->library);
+    while (self->sent < self->flushed) {
+        ssize_t size = send(fd, self->out.data + self->sent, self->flushed - self->sent,
+                            MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (size > 0) {
+            self->sent += (size_t)size;
+            broker_pulse_sent(&self->pulse, self->sent == self->flushed, clock_mono_ms());
+        } else if (size < 0 && errno == EAGAIN) {
+            broker_pulse_stuck(&self->pulse, clock_mono_ms());
+            return 0;
+        } else if (size < 0 && errno != EINTR) {
+            return down(self, detail, "sending to the broker", strerror(errno));
+        }
+    }
+    if (self->sent < self->out.size)
+        return 0;
+    if (self->out.capacity > OUT_KEEP_BYTES)
+        text_buffer_fini(&self->out);
+    text_buffer_clear(&self->out);
+    self->sent = self->flushed = 0;
+    return 0;
+}
+
+/* Sends all of the buffer by the deadline, and leaves room in the socket for a call of the library. */
+static int push_all(broker_connection_t *self, int64_t deadline_ms, detail_t *detail)
+{
+    int error = 0;
+    self->flushed = self->out.size;
+    do {
+        if (!broker_socket_await(amqp_get_sockfd(self->library), POLLOUT, deadline_ms))
+            return down(self, detail, "sending to the broker", "it takes nothing any more");
+        error = push(self, detail);
+    } while (error == 0 && broker_unsent(self) > 0);
+    return error;
+}
+
+/* Before each call that waits. `what` names it for a person. */
+static int begin_call(broker_connection_t *self, const char *what, detail_t *detail)
+{
+    int64_t deadline_ms =
+        self->deadline_ms != 0 ? self->deadline_ms : clock_mono_ms() + BROKER_CALL_TIMEOUT_MS;
+    if (clock_mono_ms() >= deadline_ms)
+        return down(self, detail, what, "the time for it is over");
+    int error = push_all(self, deadline_ms, detail);
+    const struct timeval left = time_until(deadline_ms);
+    must(amqp_set_rpc_timeout(self->library, &left) == AMQP_STATUS_OK);
+    return error;
 }
 
 /* Answers the broker's close of the channel, which may then be opened again. */
@@ -142,9 +167,16 @@ static int outcome(broker_connection_t *self, const char *what, detail_t *detail
         error = refused_call(self, reply.reply.decoded, what, detail);
     else if (reply.reply_type != AMQP_RESPONSE_NORMAL)
         error = down(self, detail, what, "the broker closed the connection");
-    if (error == 0)
+    if (error == 0) {
         amqp_maybe_release_buffers_on_channel(self->library, CHANNEL);
+        broker_pulse_received(&self->pulse, clock_mono_ms());
+    }
     return error;
+}
+
+void broker_set_deadline(broker_connection_t *self, int64_t deadline_ms)
+{
+    self->deadline_ms = deadline_ms;
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -170,15 +202,15 @@ static amqp_table_t client_properties(amqp_table_entry_t entries[2],
 }
 
 static int login_outcome(broker_connection_t *self, const amqp_rpc_reply_t *reply,
-                         const struct amqp_connection_info *info, detail_t *detail)
+                         const broker_place_t *place, detail_t *detail)
 {
     if (reply->reply_type == AMQP_RESPONSE_NORMAL)
         return 0;
     self->healthy = false;
     if (reply->reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
         return detail_set(detail, ERR_BROKER_DOWN,
-                          "the broker at %s:%d did not finish the login: %s", info->host,
-                          info->port, amqp_error_string2(reply->library_error));
+                          "the broker at %s:%d did not finish the login: %s", place->host,
+                          place->port, amqp_error_string2(reply->library_error));
     const amqp_connection_close_t *close = reply->reply.decoded;
     int error = close->reply_code == AMQP_ACCESS_REFUSED || close->reply_code == AMQP_NOT_ALLOWED
                     ? ERR_BROKER_REFUSED
@@ -186,70 +218,127 @@ static int login_outcome(broker_connection_t *self, const amqp_rpc_reply_t *repl
     return detail_set(detail, error,
                       "the broker at %s:%d refuses user '%s' on virtual host '%s': %.*s; check "
                       "RABBIT_MQ_URL",
-                      info->host, info->port, info->user, info->vhost, (int)close->reply_text.len,
-                      (const char *)close->reply_text.bytes);
+                      place->host, place->port, place->user, place->vhost,
+                      (int)close->reply_text.len, (const char *)close->reply_text.bytes);
 }
 
-/* Small writes go at once, and a peer that acknowledges nothing is given up by the kernel even when
- * the library waits without a limit. */
-static void tune_socket(int fd)
+/* From here on the heartbeats are ours. */
+static void take_over(broker_connection_t *self, int wanted_heartbeat_s)
 {
-    int on = 1, give_up_ms = BROKER_FLUSH_TIMEOUT_MS * 2;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &give_up_ms, sizeof(give_up_ms));
+    int heartbeat_s = amqp_get_heartbeat(self->library);
+    self->frame_max = (size_t)amqp_get_frame_max(self->library);
+    broker_pulse_init(&self->pulse, heartbeat_s > 0 ? heartbeat_s : wanted_heartbeat_s,
+                      clock_mono_ms());
+    must(amqp_tune_connection(self->library, amqp_get_channel_max(self->library),
+                              (int)self->frame_max, 0) == AMQP_STATUS_OK);
+    broker_socket_set_patience(amqp_get_sockfd(self->library), broker_pulse_limit_ms(&self->pulse));
 }
 
-static int log_in(broker_connection_t *self, const struct amqp_connection_info *info,
-                  const char *name, detail_t *detail)
+static int log_in(broker_connection_t *self, const broker_place_t *place,
+                  const broker_login_t *login, int64_t deadline_ms, detail_t *detail)
 {
-    struct timeval connect_time = in_timeval(BROKER_CONNECT_TIMEOUT_MS);
-    struct timeval call_time = in_timeval(BROKER_CALL_TIMEOUT_MS);
+    const struct timeval left = time_until(deadline_ms);
+    int heartbeat_s = login->heartbeat_s > 0 ? login->heartbeat_s : BROKER_HEARTBEAT_S;
     amqp_table_entry_t entries[2] = {0}, capabilities[4] = {0};
-    amqp_table_t properties = client_properties(entries, capabilities, name);
-    amqp_socket_t *socket = amqp_tcp_socket_new(self->library);
-    must(socket != NULL);
-    int status = amqp_socket_open_noblock(socket, info->host, info->port, &connect_time);
-    if (status != AMQP_STATUS_OK) {
-        self->healthy = false;
+    amqp_table_t properties = client_properties(entries, capabilities, login->name);
+    must(amqp_set_handshake_timeout(self->library, &left) == AMQP_STATUS_OK);
+    amqp_rpc_reply_t reply = amqp_login_with_properties(
+        self->library, place->vhost, 0, FRAME_MAX, heartbeat_s, &properties, AMQP_SASL_METHOD_PLAIN,
+        place->user, place->password);
+    int error = login_outcome(self, &reply, place, detail);
+    if (error != 0)
+        return error;
+    take_over(self, heartbeat_s);
+    self->deadline_ms = deadline_ms;
+    error = begin_call(self, "opening a channel", detail);
+    if (error != 0)
+        return error;
+    amqp_channel_open(self->library, CHANNEL);
+    error = outcome(self, "opening a channel", detail);
+    self->deadline_ms = 0;
+    return error;
+}
+
+static int open_at(broker_connection_t **out, const struct addrinfo *address,
+                   const broker_place_t *place, const broker_login_t *login, int64_t deadline_ms,
+                   detail_t *detail)
+{
+    int fd = broker_socket_connect(address, deadline_ms);
+    if (fd < 0)
         return detail_set(detail, ERR_BROKER_DOWN,
                           "the broker at %s:%d does not answer: %s; is it running, and is "
                           "RABBIT_MQ_URL right?",
-                          info->host, info->port, amqp_error_string2(status));
-    }
-    tune_socket(amqp_get_sockfd(self->library));
-    must(amqp_set_handshake_timeout(self->library, &call_time) == AMQP_STATUS_OK);
-    must(amqp_set_rpc_timeout(self->library, &call_time) == AMQP_STATUS_OK);
-    amqp_rpc_reply_t reply =
-        amqp_login_with_properties(self->library, info->vhost, 0, FRAME_MAX, BROKER_HEARTBEAT_S,
-                                   &properties, AMQP_SASL_METHOD_PLAIN, info->user, info->password);
-    int error = login_outcome(self, &reply, info, detail);
-    if (error != 0)
-        return error;
-    self->frame_max = (size_t)amqp_get_frame_max(self->library);
-    amqp_channel_open(self->library, CHANNEL);
-    return outcome(self, "opening a channel", detail);
-}
-
-int broker_open(broker_connection_t **out, const char *url, const char *name, detail_t *detail)
-{
-    struct amqp_connection_info info;
-    char *copy;
-    *out = NULL;
-    if (!parse_url(&copy, &info, url) || info.ssl) {
-        free(copy);
-        return broker_url_check(url, detail) ? ERR_INTERNAL : ERR_BROKER_REFUSED;
-    }
+                          place->host, place->port, strerror(errno));
     broker_connection_t *self = calloc(1, sizeof(*self));
     must(self != NULL);
     self->library = amqp_new_connection();
     must(self->library != NULL);
+    amqp_socket_t *socket = amqp_tcp_socket_new(self->library);
+    must(socket != NULL);
+    amqp_tcp_socket_set_sockfd(socket, fd);
     self->healthy = true;
-    int error = log_in(self, &info, name, detail);
-    free(copy);
+    int error = log_in(self, place, login, deadline_ms, detail);
     if (error != 0)
         broker_close(&self);
     *out = self;
     return error;
+}
+
+/* An address that is silent may use only its share of the time that is left. */
+static int open_at_any(broker_connection_t **out, const struct addrinfo *addresses,
+                       const broker_place_t *place, const broker_login_t *login,
+                       int64_t deadline_ms, detail_t *detail)
+{
+    int error = ERR_BROKER_DOWN, left = 0;
+    for (const struct addrinfo *each = addresses; each != NULL; each = each->ai_next)
+        left++;
+    for (; addresses != NULL && error == ERR_BROKER_DOWN; addresses = addresses->ai_next, left--) {
+        int64_t now_ms = clock_mono_ms();
+        int64_t share_ms = (deadline_ms - now_ms) / left;
+        error = share_ms > 0
+                    ? open_at(out, addresses, place, login, now_ms + share_ms, detail)
+                    : detail_set(detail, ERR_BROKER_DOWN,
+                                 "the lookup of the broker's name '%s' took too long", place->host);
+    }
+    return error;
+}
+
+int broker_open_by(broker_connection_t **out, const broker_login_t *login, int64_t deadline_ms,
+                   detail_t *detail)
+{
+    broker_place_t place;
+    struct addrinfo *addresses = NULL;
+    *out = NULL;
+    int error = broker_place_parse(&place, login->url) && !place.tls ? 0 : ERR_BROKER_REFUSED;
+    if (error != 0 && broker_url_check(login->url, detail))
+        error = ERR_INTERNAL;
+    if (error == 0)
+        error = broker_socket_lookup(&addresses, place.host, place.port, detail);
+    if (error == 0)
+        error = open_at_any(out, addresses, &place, login, deadline_ms, detail);
+    if (addresses != NULL)
+        freeaddrinfo(addresses);
+    broker_place_fini(&place);
+    return error;
+}
+
+int broker_open(broker_connection_t **out, const char *urls, const char *name, detail_t *detail)
+{
+    broker_urls_t list;
+    *out = NULL;
+    int error = broker_urls_split(&list, urls, detail) ? ERR_BROKER_DOWN : ERR_BROKER_REFUSED;
+    for (size_t i = 0; i < list.count && *out == NULL; i++) {
+        const broker_login_t login = {.url = list.texts[i], .name = name};
+        error = broker_open_by(out, &login, clock_mono_ms() + BROKER_OPEN_TIMEOUT_MS, detail);
+    }
+    broker_urls_fini(&list);
+    return error;
+}
+
+/* A broker in an alarm would not read it, and one in the middle of a message could not be heard. */
+static bool can_say_goodbye(const broker_connection_t *self)
+{
+    return self->healthy && !self->pulse.blocked && self->decoder.state == DECODE_METHOD;
 }
 
 void broker_close(broker_connection_t **self)
@@ -257,12 +346,23 @@ void broker_close(broker_connection_t **self)
     broker_connection_t *connection = *self;
     if (connection == NULL)
         return;
-    *self = NULL;
-    struct timeval close_time = in_timeval(CLOSE_TIMEOUT_MS);
-    if (connection->healthy && connection->decoder.state == DECODE_METHOD) {
-        (void)amqp_set_rpc_timeout(connection->library, &close_time);
+    int64_t deadline_ms = clock_mono_ms() + BROKER_CLOSE_TIMEOUT_MS;
+    if (can_say_goodbye(connection) && push_all(connection, deadline_ms, NULL) == 0) {
+        const struct timeval left = time_until(deadline_ms);
+        (void)amqp_set_rpc_timeout(connection->library, &left);
         (void)amqp_connection_close(connection->library, AMQP_REPLY_SUCCESS);
     }
+    broker_abandon(self);
+}
+
+void broker_abandon(broker_connection_t **self)
+{
+    broker_connection_t *connection = *self;
+    if (connection == NULL)
+        return;
+    *self = NULL;
+    if (connection->pulse.blocked) /* what waits in the socket would be published after the alarm */
+        broker_socket_reset_on_close(amqp_get_sockfd(connection->library));
     (void)amqp_destroy_connection(connection->library);
     broker_decoder_fini(&connection->decoder);
     text_buffer_fini(&connection->out);
@@ -272,6 +372,11 @@ void broker_close(broker_connection_t **self)
 int broker_fd(const broker_connection_t *self)
 {
     return amqp_get_sockfd(self->library);
+}
+
+short broker_poll_events(const broker_connection_t *self)
+{
+    return broker_unsent(self) > 0 ? POLLIN | POLLOUT : POLLIN;
 }
 
 /* --- topology --------------------------------------------------------------------------------- */
@@ -287,31 +392,41 @@ static int declare_queue(broker_connection_t *self, const broker_topology_t *top
     arguments[1].value.kind = AMQP_FIELD_KIND_BOOLEAN;
     arguments[1].value.value.boolean = 1;
     amqp_table_t table = {single_active_consumer ? 2 : 1, arguments};
-    amqp_queue_declare(self->library, CHANNEL, amqp_cstring_bytes(queue), 0, 1, 0, 0, table);
     detail_t what;
     detail_set(&what, 0, "queue '%.128s' of type %s", queue, topology->queue_type);
+    int error = begin_call(self, what.text, detail);
+    if (error != 0)
+        return error;
+    amqp_queue_declare(self->library, CHANNEL, amqp_cstring_bytes(queue), 0, 1, 0, 0, table);
     return outcome(self, what.text, detail);
 }
 
 static int declare_exchange(broker_connection_t *self, const broker_topology_t *topology,
                             detail_t *detail)
 {
-    amqp_exchange_declare(self->library, CHANNEL, amqp_cstring_bytes(topology->exchange),
-                          amqp_cstring_bytes(topology->exchange_type), 0, 1, 0, 0,
-                          amqp_empty_table);
     detail_t what;
     detail_set(&what, 0, "exchange '%.128s' of type %s", topology->exchange,
                topology->exchange_type);
+    int error = begin_call(self, what.text, detail);
+    if (error != 0)
+        return error;
+    amqp_exchange_declare(self->library, CHANNEL, amqp_cstring_bytes(topology->exchange),
+                          amqp_cstring_bytes(topology->exchange_type), 0, 1, 0, 0,
+                          amqp_empty_table);
     return outcome(self, what.text, detail);
 }
 
 static int bind_queue(broker_connection_t *self, const broker_topology_t *topology,
                       detail_t *detail)
 {
+    static const char what[] = "binding the queue to the exchange";
     amqp_bytes_t queue = amqp_cstring_bytes(topology->queue);
+    int error = begin_call(self, what, detail);
+    if (error != 0)
+        return error;
     amqp_queue_bind(self->library, CHANNEL, queue, amqp_cstring_bytes(topology->exchange), queue,
                     amqp_empty_table);
-    return outcome(self, "binding the queue to the exchange", detail);
+    return outcome(self, what, detail);
 }
 
 int broker_declare(broker_connection_t *self, const broker_topology_t *topology, detail_t *detail)
@@ -331,6 +446,9 @@ int broker_declare(broker_connection_t *self, const broker_topology_t *topology,
 int broker_queue_depth(broker_connection_t *self, const char *queue, uint32_t *messages,
                        uint32_t *consumers, detail_t *detail)
 {
+    int error = begin_call(self, queue, detail);
+    if (error != 0)
+        return error;
     const amqp_queue_declare_ok_t *ok = amqp_queue_declare(
         self->library, CHANNEL, amqp_cstring_bytes(queue), 1, 0, 0, 0, amqp_empty_table);
     if (ok != NULL) { /* before outcome lets go of it */
@@ -342,15 +460,24 @@ int broker_queue_depth(broker_connection_t *self, const char *queue, uint32_t *m
 
 int broker_confirm_select(broker_connection_t *self, detail_t *detail)
 {
+    static const char what[] = "asking for publisher confirms";
+    int error = begin_call(self, what, detail);
+    if (error != 0)
+        return error;
     amqp_confirm_select(self->library, CHANNEL);
-    return outcome(self, "asking for publisher confirms", detail);
+    return outcome(self, what, detail);
 }
 
 int broker_consume(broker_connection_t *self, const char *queue, uint16_t prefetch,
                    detail_t *detail)
 {
+    int error = begin_call(self, "setting the prefetch", detail);
+    if (error != 0)
+        return error;
     amqp_basic_qos(self->library, CHANNEL, 0, prefetch, 0);
-    int error = outcome(self, "setting the prefetch", detail);
+    error = outcome(self, "setting the prefetch", detail);
+    if (error == 0)
+        error = begin_call(self, "subscribing to the queue", detail);
     if (error != 0)
         return error;
     amqp_basic_consume(self->library, CHANNEL, amqp_cstring_bytes(queue), amqp_empty_bytes, 0, 0, 0,
@@ -371,40 +498,32 @@ void broker_ack(broker_connection_t *self, uint64_t tag, bool multiple)
     broker_encode_ack(&self->out, CHANNEL, tag, multiple);
 }
 
-/* Waits until the socket takes more. False: it did not within the time that is left. */
-static bool await_writable(int fd, int64_t deadline_ms)
-{
-    for (;;) {
-        int64_t left_ms = deadline_ms - clock_mono_ms();
-        struct pollfd socket = {.fd = fd, .events = POLLOUT};
-        if (left_ms <= 0)
-            return false;
-        int ready = poll(&socket, 1, (int)left_ms);
-        if (ready > 0)
-            return true;
-        if (ready < 0 && errno != EINTR)
-            return false;
-    }
-}
-
 int broker_flush(broker_connection_t *self, detail_t *detail)
 {
-    int fd = amqp_get_sockfd(self->library);
-    int64_t deadline_ms = clock_mono_ms() + BROKER_FLUSH_TIMEOUT_MS;
-    for (size_t sent = 0; sent < self->out.size;) {
-        ssize_t size =
-            send(fd, self->out.data + sent, self->out.size - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (size >= 0)
-            sent += (size_t)size;
-        else if (errno == EAGAIN && !await_writable(fd, deadline_ms))
-            return down(self, detail, "sending to the broker", "it takes nothing any more");
-        else if (errno != EAGAIN && errno != EINTR)
-            return down(self, detail, "sending to the broker", strerror(errno));
+    self->flushed = self->out.size;
+    return push(self, detail);
+}
+
+size_t broker_unsent(const broker_connection_t *self)
+{
+    return self->flushed - self->sent;
+}
+
+bool broker_is_blocked(const broker_connection_t *self)
+{
+    return self->pulse.blocked;
+}
+
+/* Goes on with what the socket did not take, or gives a sign of life. Frames that are encoded and not
+ * flushed are signs enough, soon. */
+static int keep_up(broker_connection_t *self, int64_t now_ms, detail_t *detail)
+{
+    static const char heartbeat[] = "\x08\0\0\0\0\0\0\xCE"; /* AMQP 0-9-1 section 4.2.7 */
+    if (self->out.size == 0 && broker_pulse_beat_is_due(&self->pulse, now_ms)) {
+        text_add(&self->out, (text_t){heartbeat, sizeof(heartbeat) - 1});
+        self->flushed = self->out.size;
     }
-    if (self->out.capacity > OUT_KEEP_BYTES)
-        text_buffer_fini(&self->out);
-    text_buffer_clear(&self->out);
-    return 0;
+    return broker_unsent(self) > 0 ? push(self, detail) : 0;
 }
 
 /* --- receiving -------------------------------------------------------------------------------- */
@@ -419,14 +538,59 @@ static void release(broker_connection_t *self)
     self->unreleased = false;
 }
 
-/* Says good-bye to a broker that closes; it ends the connection anyway, so the outcome is no matter. */
+/* Confirms the broker's close, if that can be done at once; it ends the connection anyway. */
 static void answer_close(broker_connection_t *self, const amqp_frame_t *frame)
 {
-    amqp_connection_close_ok_t connection_close_ok = {0};
+    static const char close_ok[] = "\x01\0\0\0\0\0\x04\0\x0A\0\x33\xCE"; /* 10, 51 */
     if (frame->frame_type == AMQP_FRAME_METHOD &&
-        frame->payload.method.id == AMQP_CONNECTION_CLOSE_METHOD)
-        (void)amqp_send_method(self->library, 0, AMQP_CONNECTION_CLOSE_OK_METHOD,
-                               &connection_close_ok);
+        frame->payload.method.id == AMQP_CONNECTION_CLOSE_METHOD && broker_unsent(self) == 0)
+        (void)!send(amqp_get_sockfd(self->library), close_ok, sizeof(close_ok) - 1,
+                    MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static int give_up(broker_connection_t *self, const char *why, int64_t since_ms, int64_t now_ms,
+                   detail_t *detail)
+{
+    self->healthy = false;
+    broker_socket_reset_on_close(amqp_get_sockfd(self->library));
+    return detail_set(detail, ERR_BROKER_DOWN, "%s for %lld ms; the connection is given up", why,
+                      (long long)(now_ms - since_ms));
+}
+
+/* 1: something is here to be read (the end of the connection is, too); 0: nothing; an error: the
+ * connection is dead. The library's buffers are empty. */
+static int look(broker_connection_t *self, detail_t *detail)
+{
+    int64_t now_ms = clock_mono_ms();
+    char byte;
+    int error = keep_up(self, now_ms, detail);
+    if (error != 0)
+        return error;
+    ssize_t size = recv(amqp_get_sockfd(self->library), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (size > 0)
+        broker_pulse_received(&self->pulse, now_ms);
+    if (size >= 0 || (errno != EAGAIN && errno != EINTR))
+        return 1;
+    switch (broker_pulse_judge(&self->pulse, now_ms)) {
+    case PULSE_SILENT:
+        return give_up(self, "nothing came from the broker", self->pulse.received_ms, now_ms,
+                       detail);
+    case PULSE_STUCK:
+        return give_up(self, "the broker takes nothing", self->pulse.stuck_ms, now_ms, detail);
+    default:
+        return 0;
+    }
+}
+
+/* A broker in an alarm may leave what we sent unread for as long as that lasts. */
+static void note_alarm(broker_connection_t *self, broker_event_kind_t kind)
+{
+    if (kind != BROKER_BLOCKED && kind != BROKER_UNBLOCKED)
+        return;
+    bool blocked = kind == BROKER_BLOCKED;
+    broker_pulse_set_blocked(&self->pulse, blocked, clock_mono_ms());
+    broker_socket_set_patience(amqp_get_sockfd(self->library),
+                               blocked ? 0 : broker_pulse_limit_ms(&self->pulse));
 }
 
 int broker_next(broker_connection_t *self, broker_event_t *out, detail_t *detail)
@@ -436,6 +600,11 @@ int broker_next(broker_connection_t *self, broker_event_t *out, detail_t *detail
         release(self);
     for (;;) {
         amqp_frame_t frame;
+        int here = 1;
+        if (!amqp_frames_enqueued(self->library) && !amqp_data_in_buffer(self->library))
+            here = look(self, detail);
+        if (here != 1)
+            return here;
         int status = amqp_simple_wait_frame_noblock(self->library, &frame, &none);
         if (status == AMQP_STATUS_TIMEOUT)
             return 0;
@@ -451,6 +620,7 @@ int broker_next(broker_connection_t *self, broker_event_t *out, detail_t *detail
         self->unreleased = true;
         if (got == 1) {
             *out = self->decoder.event;
+            note_alarm(self, out->kind);
             return 1;
         }
         if (self->decoder.state == DECODE_METHOD)

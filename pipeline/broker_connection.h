@@ -2,14 +2,17 @@
  * broker_connection.h - one connection with one channel to RabbitMQ, and the only place that calls
  * rabbitmq-c.
  *
- * Opening, topology and consume are calls that wait for the broker, each within a timeout. After
- * that nothing waits: publishes and acks are encoded into one buffer, broker_flush writes it with as
- * few sends as the socket takes, and broker_next takes what has arrived, one thing at a time. Wait for
- * broker_fd in between, at most BROKER_IDLE_MAX_MS at a time, since heartbeats are sent and checked inside
- * broker_next.
+ * What waits, and for how long: broker_open and broker_open_by until their deadline (and for the system's
+ * resolver before it, which has none: an actor leaves opening to broker_dialer.h); topology, confirm and
+ * consume until the one of broker_set_deadline or BROKER_CALL_TIMEOUT_MS; broker_close at most
+ * BROKER_CLOSE_TIMEOUT_MS. Nothing else waits: publishes and acks are encoded into one buffer, broker_flush
+ * and broker_next write what the socket takes of it, and broker_next takes what has arrived, one thing at a
+ * time. Wait for broker_fd in between, for broker_poll_events, at most BROKER_IDLE_MAX_MS at a time, since
+ * heartbeats are sent and missed inside broker_next.
  *
+ * Alive     A peer that says or takes nothing for about twice the heartbeat is given up (broker_pulse.h).
  * Fails     Any negative return but ERR_TOPOLOGY means the connection is dead: close it, open another.
- * Threads   A connection belongs to one thread.
+ * Threads   A connection belongs to one thread at a time.
  */
 #ifndef USERBUS_PIPELINE_BROKER_CONNECTION_H
 #define USERBUS_PIPELINE_BROKER_CONNECTION_H
@@ -17,33 +20,52 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pipeline/actor.h" /* detail_t */
+#include "pipeline/actor.h"        /* detail_t */
+#include "pipeline/broker_pulse.h" /* BROKER_IDLE_MAX_MS */
+#include "pipeline/broker_urls.h"  /* broker_url_check */
 #include "proto/message.h"
 
 typedef struct broker_connection broker_connection_t;
 
 enum {
     BROKER_HEARTBEAT_S = 10,
-    BROKER_IDLE_MAX_MS = 1000, /* call broker_next at least this often */
-    BROKER_CONNECT_TIMEOUT_MS = 3000,
-    BROKER_CALL_TIMEOUT_MS = 5000,  /* handshake, topology, consume */
-    BROKER_FLUSH_TIMEOUT_MS = 5000, /* a broker that takes nothing for so long is given up */
+    BROKER_OPEN_TIMEOUT_MS = 5000, /* for each broker, without the name lookup */
+    BROKER_CALL_TIMEOUT_MS = 5000, /* each call that waits, when no deadline is set */
+    BROKER_CLOSE_TIMEOUT_MS = 1000,
 };
 
-/* True when the URL can be read (amqp://user:password@host:port/vhost); else *detail says what is
- * wrong, without the password. amqps is not supported yet and says so. */
-bool broker_url_check(const char *url, detail_t *detail);
+typedef struct broker_login {
+    const char *url;  /* of one broker: amqp://user:password@host:port/vhost */
+    const char *name; /* the connection's, as operators see it */
+    int heartbeat_s;  /* 0: BROKER_HEARTBEAT_S; the broker may ask for less */
+} broker_login_t;
 
-/* Connects, logs in (announcing connection.blocked, consumer_cancel_notify, basic.nack and
- * publisher_confirms) and opens the channel. `name` is the connection's name as operators see it.
- * ERR_BROKER_DOWN, ERR_BROKER_REFUSED. */
-int broker_open(broker_connection_t **out, const char *url, const char *name, detail_t *detail)
+/* Looks the name up, connects to one of its addresses after the other, logs in (announcing
+ * connection.blocked, consumer_cancel_notify, basic.nack and publisher_confirms) and opens the channel,
+ * by deadline_ms (monotonic), of which each address has its share. ERR_BROKER_DOWN,
+ * ERR_BROKER_REFUSED. */
+int broker_open_by(broker_connection_t **out, const broker_login_t *login, int64_t deadline_ms,
+                   detail_t *detail) __attribute__((warn_unused_result));
+
+/* For commands: the first broker of the list (RABBIT_MQ_URL) that lets us in, each within
+ * BROKER_OPEN_TIMEOUT_MS. The error is that of the last one. */
+int broker_open(broker_connection_t **out, const char *urls, const char *name, detail_t *detail)
     __attribute__((warn_unused_result));
 
-/* Says goodbye when the connection is healthy, at most 1 s. A NULL *self is fine. */
+/* Until it is called again, all calls that wait end by deadline_ms (monotonic) together; 0: none is set. */
+void broker_set_deadline(broker_connection_t *self, int64_t deadline_ms);
+
+/* Sends what was flushed and says goodbye, when the connection is healthy and not blocked. A NULL *self
+ * is fine. */
 void broker_close(broker_connection_t **self);
 
+/* Closes without a word and at once. A NULL *self is fine. */
+void broker_abandon(broker_connection_t **self);
+
 int broker_fd(const broker_connection_t *self);
+
+/* What to wait for on broker_fd: POLLIN, and POLLOUT while something that was flushed is unsent. */
+short broker_poll_events(const broker_connection_t *self);
 
 /* What must exist on the broker: a durable exchange, and for each queue a durable queue (quorum or
  * classic, single active consumer) bound under its own name, and a plain durable dead-letter queue
@@ -93,9 +115,16 @@ uint64_t broker_publish(broker_connection_t *self, const broker_message_t *messa
 /* Encodes an ack of one delivery, or of all up to it. */
 void broker_ack(broker_connection_t *self, uint64_t tag, bool multiple);
 
-/* Writes the buffer to the socket. A short write waits for the socket, at most
- * BROKER_FLUSH_TIMEOUT_MS in all; then ERR_BROKER_DOWN. */
+/* Lets the buffer go: writes what the socket takes now and leaves the rest to broker_next. Never
+ * waits. */
 int broker_flush(broker_connection_t *self, detail_t *detail) __attribute__((warn_unused_result));
+
+/* Bytes that were flushed and that the socket has not taken yet. A publisher adds nothing while there
+ * are any, or the buffer grows. */
+size_t broker_unsent(const broker_connection_t *self);
+
+/* Between BROKER_BLOCKED and BROKER_UNBLOCKED. */
+bool broker_is_blocked(const broker_connection_t *self);
 
 typedef enum broker_event_kind {
     BROKER_ACK,       /* tag, multiple: the broker has it */
@@ -116,7 +145,7 @@ typedef struct broker_event {
 } broker_event_t;
 
 /* 1: *out holds the next thing that arrived; 0: nothing is here now; ERR_BROKER_DOWN: the connection
- * or channel was closed or failed, *detail says how. Never waits. Call it until it returns 0 before
+ * or channel was closed or failed, or the peer is silent, *detail says how. Never waits. Call it until it returns 0 before
  * sleeping on broker_fd: frames may be buffered already. */
 int broker_next(broker_connection_t *self, broker_event_t *out, detail_t *detail);
 

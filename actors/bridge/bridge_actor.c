@@ -3,7 +3,8 @@
  * positions and credit out.
  *
  * The lanes say what may be in flight, the window knows what is, progress says what is confirmed; here
- * they meet the socket. Only opening a connection waits for the broker, each step within a timeout.
+ * they meet the socket. Nothing here waits for the broker: the dialer opens connections in the background, and
+ * what the socket does not take stays in the connection's buffer.
  */
 #include "actors/bridge/bridge_actor.h"
 
@@ -27,8 +28,6 @@ enum {
     BURST = 64,           /* publishes in one write */
     REPORT_EVERY_MS = 10, /* positions and credit, while there are any */
     TELL_EVERY_MS = 1000, /* how it is */
-    RETRY_BASE_MS = 100,
-    RETRY_CAP_MS = 5000,
     COMPLAIN_EVERY_MS =
         1000,     /* about events that were not taken; then the topology is mended too */
     CUT_MS = 500, /* of the stop's deadline, kept for closing */
@@ -36,7 +35,7 @@ enum {
 };
 
 typedef enum bridge_state {
-    BRIDGE_DOWN,       /* no connection; the next try is at retry_ms */
+    BRIDGE_DOWN,       /* no connection; the dialer is after one */
     BRIDGE_PUBLISHING, /* connected */
     BRIDGE_BLOCKED,    /* connected, and the broker asks publishers to pause */
     BRIDGE_DRAINING,   /* stopping: nothing new goes out, confirms are awaited */
@@ -59,8 +58,7 @@ typedef struct bridge {
     bridge_state_t state;
 
     broker_connection_t *broker; /* NULL: none */
-    backoff_t backoff;
-    int64_t retry_ms;    /* monotonic: when to connect next */
+    broker_dialer_t *dialer;
     int64_t deadline_ms; /* monotonic: of the stop */
 
     lanes_t lanes;
@@ -110,57 +108,34 @@ static void set_state(bridge_t *self, bridge_state_t next, const char *reason)
 /* --- the connection --------------------------------------------------------------------------- */
 
 /* What was in flight goes again on the next connection. */
-static void lose_connection(bridge_t *self, const detail_t *detail)
+static void lose_connection(bridge_t *self, int error, const detail_t *detail)
 {
     broker_close(&self->broker);
+    broker_dialer_lost(self->dialer, error);
     lanes_requeue_all(&self->lanes);
     confirm_window_reset(&self->window);
-    self->retry_ms = clock_mono_ms() + backoff_next_ms(&self->backoff, random_bits());
     set_state(self, self->state == BRIDGE_DRAINING ? BRIDGE_ENDED : BRIDGE_DOWN, detail->text);
-}
-
-static int open_connection(bridge_t *self, detail_t *detail)
-{
-    int error = broker_open(&self->broker, self->conf.rabbit_mq_url, self->connection_name, detail);
-    if (error == 0)
-        error = broker_declare(self->broker, &self->conf.topology, detail);
-    if (error == 0)
-        error = broker_confirm_select(self->broker, detail);
-    return error;
 }
 
 static void connect_broker(bridge_t *self)
 {
     detail_t detail = {{0}};
-    int error = open_connection(self, &detail);
-    if (error == 0) {
-        backoff_reset(&self->backoff);
+    int got = broker_dialer_turn(self->dialer, &self->broker, &detail);
+    if (got == 1) {
         confirm_window_reset(&self->window);
-        set_state(self, BRIDGE_PUBLISHING, "connected");
-        return;
+        set_state(self, BRIDGE_PUBLISHING, detail.text);
+    } else if (got < 0) {
+        log_event(broker_error_needs_a_person(got) ? LOG_ERROR : LOG_WARN, self->self.name,
+                  "connect_failed", LOG_STR("detail", detail.text),
+                  LOG_INT("retry_ms", broker_dialer_due_ms(self->dialer) - clock_mono_ms()),
+                  LOG_INT("held", (int64_t)self->lanes.events));
     }
-    broker_close(&self->broker);
-    /* A refusal mends itself only when a person acts, so it need not be asked for often. */
-    bool refused = error != ERR_BROKER_DOWN;
-    int delay_ms = backoff_next_ms(&self->backoff, random_bits());
-    delay_ms = refused ? RETRY_CAP_MS : delay_ms;
-    self->retry_ms = clock_mono_ms() + delay_ms;
-    log_event(refused ? LOG_ERROR : LOG_WARN, self->self.name, "connect_failed",
-              LOG_STR("detail", detail.text), LOG_INT("retry_ms", delay_ms),
-              LOG_INT("held", (int64_t)self->lanes.events));
 }
 
-/* Declares anew what somebody may have deleted, on a connection of its own: a refused declaration
- * would close the channel with all that is in flight on it. */
-static void mend_topology(bridge_t *self)
+static void report_mending(bridge_t *self)
 {
-    broker_connection_t *connection = NULL;
     detail_t detail = {{0}};
-    int error = broker_open(&connection, self->conf.rabbit_mq_url, self->connection_name, &detail);
-    if (error == 0)
-        error = broker_declare(connection, &self->conf.topology, &detail);
-    broker_close(&connection);
-    if (error != 0)
+    if (broker_dialer_mended(self->dialer, &detail) < 0)
         log_event(LOG_ERROR, self->self.name, "topology_not_mended",
                   LOG_STR("detail", detail.text));
 }
@@ -243,7 +218,7 @@ static bool read_broker(bridge_t *self)
             broker_handlers[event.kind](self, &event);
     if (got == 0)
         return true;
-    lose_connection(self, &detail);
+    lose_connection(self, got, &detail);
     return false;
 }
 
@@ -268,14 +243,17 @@ static int fill_burst(bridge_t *self)
     return count;
 }
 
-/* A window that is nearly full waits for room for a whole burst, so that writes stay few. */
+/* A window that is nearly full waits for room for a whole burst, so that writes stay few; and a socket that
+ * is full is given no more. */
 static void publish(bridge_t *self)
 {
     detail_t detail = {{0}};
     lanes_wake(&self->lanes, clock_mono_ms());
-    while (confirm_window_room(&self->window) >= BURST && fill_burst(self) > 0) {
-        if (broker_flush(self->broker, &detail) != 0) {
-            lose_connection(self, &detail);
+    while (broker_unsent(self->broker) == 0 && confirm_window_room(&self->window) >= BURST &&
+           fill_burst(self) > 0) {
+        int error = broker_flush(self->broker, &detail);
+        if (error != 0) {
+            lose_connection(self, error, &detail);
             return;
         }
         FAILPOINT("bridge.published");
@@ -292,7 +270,7 @@ static void complain(bridge_t *self, int64_t now_ms)
               LOG_INT("lanes", (int64_t)self->lanes.parked_count),
               LOG_STR("reason", self->failure_reason));
     if (self->returns > 0)
-        mend_topology(self);
+        broker_dialer_mend(self->dialer);
     self->failures = self->returns = 0;
     self->complain_ms = clock_mono_ms() + COMPLAIN_EVERY_MS;
 }
@@ -390,7 +368,7 @@ static int wait_ms(const bridge_t *self, int64_t now_ms)
 {
     int64_t until_ms = now_ms + BROKER_IDLE_MAX_MS;
     if (self->state == BRIDGE_DOWN)
-        until_ms = sooner(until_ms, self->retry_ms);
+        until_ms = sooner(until_ms, broker_dialer_due_ms(self->dialer));
     if (self->state == BRIDGE_PUBLISHING)
         until_ms = sooner(until_ms, self->lanes.next_wake_ms);
     if (self->state == BRIDGE_DRAINING)
@@ -408,17 +386,29 @@ static void end_when_drained(bridge_t *self, int64_t now_ms)
         return;
     if (self->broker == NULL || confirm_window_empty(&self->window))
         set_state(self, BRIDGE_ENDED, "drained");
+    else if (broker_is_blocked(self->broker))
+        set_state(self, BRIDGE_ENDED,
+                  "blocked; what is not confirmed goes again at the next start");
     else if (now_ms >= self->deadline_ms)
         set_state(self, BRIDGE_ENDED,
                   "deadline; what is not confirmed goes again at the next start");
+}
+
+static void await_anything(bridge_t *self)
+{
+    bool connected = self->broker != NULL;
+    mailbox_wait(
+        self->self.mailbox, connected ? broker_fd(self->broker) : broker_dialer_fd(self->dialer),
+        connected ? broker_poll_events(self->broker) : POLLIN, wait_ms(self, clock_mono_ms()));
 }
 
 static void run_turn(bridge_t *self)
 {
     int64_t now_ms = clock_mono_ms();
     actor_read_mail(&self->self, &self->reader, handlers, self);
-    if (self->state == BRIDGE_DOWN && now_ms >= self->retry_ms)
+    if (self->state == BRIDGE_DOWN)
         connect_broker(self);
+    report_mending(self);
     if (self->broker != NULL && read_broker(self) && self->state == BRIDGE_PUBLISHING) {
         publish(self);
         complain(self, now_ms);
@@ -426,8 +416,7 @@ static void run_turn(bridge_t *self)
     report(self, now_ms, false);
     end_when_drained(self, now_ms);
     if (self->state != BRIDGE_ENDED)
-        mailbox_wait(self->self.mailbox, self->broker != NULL ? broker_fd(self->broker) : -1,
-                     POLLIN, wait_ms(self, clock_mono_ms()));
+        await_anything(self);
 }
 
 static int run_bridge(void *state, detail_t *detail)
@@ -447,6 +436,7 @@ static void fini_bridge(void *state)
 {
     bridge_t *self = state;
     broker_close(&self->broker);
+    broker_dialer_close(&self->dialer);
     lanes_fini(&self->lanes);
     sender_close(&self->store);
     frame_clear(&self->frame);
@@ -462,9 +452,13 @@ static int init_bridge(void **state, const actor_self_t *actor, const void *conf
     self->self = *actor;
     self->conf = *(const bridge_conf_t *)conf;
     self->state = BRIDGE_DOWN;
-    self->backoff = (backoff_t){.base_ms = RETRY_BASE_MS, .cap_ms = RETRY_CAP_MS};
     snprintf(self->source, sizeof(self->source), "/%s", self->conf.application_id);
     snprintf(self->connection_name, sizeof(self->connection_name), "userbus %s", actor->name);
+    const broker_dialer_conf_t dialing = {.urls = self->conf.rabbit_mq_url,
+                                          .name = self->connection_name,
+                                          .heartbeat_s = self->conf.heartbeat_s,
+                                          .topology = self->conf.topology};
+    self->dialer = broker_dialer_open(&dialing);
     lanes_init(&self->lanes);
     confirm_window_reset(&self->window);
     self->store = sender_open(actor->room, "store");

@@ -14,11 +14,12 @@
 #include <stdbool.h>
 
 #include "pipeline/actor.h"
-#include "pipeline/broker_connection.h"
+#include "pipeline/broker_dialer.h"
 
 typedef struct bridge_conf {
     unsigned index;
-    const char *rabbit_mq_url; /* all texts are borrowed for the actor's life */
+    const char *rabbit_mq_url; /* one or several; all texts are borrowed for the actor's life */
+    int heartbeat_s;           /* 0: BROKER_HEARTBEAT_S */
     broker_topology_t topology;
     const char *application_id;
     bool full_headers; /* with the CloudEvents ones */

@@ -5,8 +5,6 @@
  * one answer: nothing more is acked, the connection is closed, and after a pause a new one declares,
  * subscribes and gets again all that was not acked. What had been committed is then a duplicate,
  * and a dead letter that was returned or refused is made anew.
- *
- * Opening a connection waits for the broker, at most about 10 s, and hears no `stop` meanwhile.
  */
 #include "actors/consumer/consumer_actor.h"
 
@@ -17,7 +15,6 @@
 #include "actors/consumer/handler_table.h"
 #include "actors/consumer/inbox_database.h"
 #include "actors/consumer/pending_letters.h"
-#include "pipeline/backoff.h"
 #include "pipeline/clock.h"
 #include "pipeline/failpoint.h"
 #include "pipeline/log.h"
@@ -25,15 +22,13 @@
 
 enum {
     BATCH_MAX = 256, /* half of what a commit trims from the inbox */
-    BACKOFF_BASE_MS = 100,
-    BACKOFF_CAP_MS = 5000,
     LETTERS_MAX_BYTES =
         4 << 20, /* of dead letters ends a batch, since they wait in memory for its end */
     CLOSE_RESERVE_MS = 1200, /* of a stop's deadline, for the good-bye to the broker */
 };
 
 typedef enum consumer_state {
-    CONSUMER_DISCONNECTED, /* until next_try_ms */
+    CONSUMER_DISCONNECTED, /* the dialer is after a connection */
     CONSUMER_CONSUMING,
     CONSUMER_STOPPING, /* takes no more deliveries, waits for the confirms of dead letters */
     CONSUMER_ENDED,
@@ -56,9 +51,8 @@ typedef struct consumer {
     pending_letters_t letters;
     batch_t batch;
     frame_reader_t reader;
-    backoff_t backoff;
-    /* monotonic */
-    int64_t next_try_ms, consuming_since_ms, stop_by_ms;
+    broker_dialer_t *dialer;
+    int64_t stop_by_ms; /* monotonic */
 } consumer_t;
 
 static void set_state(consumer_t *self, consumer_state_t next)
@@ -87,34 +81,12 @@ static void disconnect(consumer_t *self)
     pending_letters_clear(&self->letters);
 }
 
-/* Only a person can mend these, so trying often helps nobody. */
-static bool needs_a_person(int error)
+static void report_failure(const consumer_t *self, int error, const detail_t *why)
 {
-    return error == ERR_TOPOLOGY || error == ERR_BROKER_REFUSED;
-}
-
-static void schedule_try(consumer_t *self, int error, const detail_t *why)
-{
-    int delay_ms =
-        needs_a_person(error) ? BACKOFF_CAP_MS : backoff_next_ms(&self->backoff, random_bits());
-    self->next_try_ms = clock_mono_ms() + delay_ms;
-    log_event(needs_a_person(error) ? LOG_ERROR : LOG_WARN, self->self.name, "cannot_consume",
-              LOG_STR("error", error_info(error)->slug), LOG_STR("detail", why->text),
-              LOG_INT("retry_ms", delay_ms));
-}
-
-static int subscribe(consumer_t *self, detail_t *detail)
-{
-    const consumer_conf_t *conf = &self->conf;
-    int error = broker_open(&self->connection, conf->rabbit_mq_url, "userbus consumer", detail);
-    if (error == 0)
-        error = broker_declare(self->connection, &conf->topology, detail);
-    if (error == 0)
-        error = broker_confirm_select(self->connection, detail);
-    if (error == 0)
-        error = broker_consume(self->connection, conf->topology.queue, (uint16_t)conf->prefetch,
-                               detail);
-    return error;
+    log_event(broker_error_needs_a_person(error) ? LOG_ERROR : LOG_WARN, self->self.name,
+              "cannot_consume", LOG_STR("error", error_info(error)->slug),
+              LOG_STR("detail", why->text),
+              LOG_INT("retry_ms", broker_dialer_due_ms(self->dialer) - clock_mono_ms()));
 }
 
 /* --- acks and dead letters -------------------------------------------------------------------- */
@@ -328,19 +300,16 @@ static int take_batch(consumer_t *self, bool *more, detail_t *detail)
 
 static int turn_disconnected(consumer_t *self, detail_t *detail)
 {
-    int64_t left_ms = self->next_try_ms - clock_mono_ms();
-    if (left_ms > 0) {
-        mailbox_wait(self->self.mailbox, -1, 0, (int)left_ms);
+    int got = broker_dialer_turn(self->dialer, &self->connection, detail);
+    if (got == 1) {
+        set_state(self, CONSUMER_CONSUMING);
         return 0;
     }
-    int error = subscribe(self, detail);
-    if (error != 0) {
-        disconnect(self);
-        schedule_try(self, error, detail);
-        return 0;
-    }
-    self->consuming_since_ms = clock_mono_ms();
-    set_state(self, CONSUMER_CONSUMING);
+    if (got < 0)
+        report_failure(self, got, detail);
+    int64_t left_ms = broker_dialer_due_ms(self->dialer) - clock_mono_ms();
+    mailbox_wait(self->self.mailbox, broker_dialer_fd(self->dialer), POLLIN,
+                 left_ms > 0 ? (int)left_ms : 0);
     return 0;
 }
 
@@ -355,14 +324,12 @@ static int tidy(consumer_t *self, bool idle, detail_t *detail)
     return 0;
 }
 
-/* A connection that held for a while proves that there is something to come back to at once. */
 static void leave(consumer_t *self, int error, const detail_t *why)
 {
     disconnect(self);
     set_state(self, CONSUMER_DISCONNECTED);
-    if (clock_mono_ms() - self->consuming_since_ms >= BACKOFF_CAP_MS)
-        backoff_reset(&self->backoff);
-    schedule_try(self, error, why);
+    broker_dialer_lost(self->dialer, error);
+    report_failure(self, error, why);
 }
 
 static int turn_consuming(consumer_t *self, detail_t *detail)
@@ -375,8 +342,9 @@ static int turn_consuming(consumer_t *self, detail_t *detail)
         leave(self, error, detail);
         return 0;
     }
-    bool idle = !more && mailbox_wait(self->self.mailbox, broker_fd(self->connection), POLLIN,
-                                      BROKER_IDLE_MAX_MS) == 0;
+    bool idle =
+        !more && mailbox_wait(self->self.mailbox, broker_fd(self->connection),
+                              broker_poll_events(self->connection), BROKER_IDLE_MAX_MS) == 0;
     return tidy(self, idle, detail);
 }
 
@@ -388,7 +356,8 @@ static int turn_stopping(consumer_t *self, detail_t *detail)
     if (error != 0 || self->letters.count == 0 || left_ms <= 0)
         set_state(self, CONSUMER_ENDED);
     else if (!more)
-        mailbox_wait(self->self.mailbox, broker_fd(self->connection), POLLIN,
+        mailbox_wait(self->self.mailbox, broker_fd(self->connection),
+                     broker_poll_events(self->connection),
                      left_ms < BROKER_IDLE_MAX_MS ? (int)left_ms : BROKER_IDLE_MAX_MS);
     return 0;
 }
@@ -428,6 +397,7 @@ static void fini_consumer(void *state)
 {
     consumer_t *self = state;
     disconnect(self);
+    broker_dialer_close(&self->dialer);
     inbox_database_close(&self->database);
     pending_letters_fini(&self->letters);
     frame_reader_fini(&self->reader);
@@ -441,7 +411,12 @@ static int init_consumer(void **state, const actor_self_t *actor, const void *co
     must(self != NULL);
     self->self = *actor;
     self->conf = *(const consumer_conf_t *)conf;
-    self->backoff = (backoff_t){.base_ms = BACKOFF_BASE_MS, .cap_ms = BACKOFF_CAP_MS};
+    const broker_dialer_conf_t dialing = {.urls = self->conf.rabbit_mq_url,
+                                          .name = "userbus consumer",
+                                          .heartbeat_s = self->conf.heartbeat_s,
+                                          .topology = self->conf.topology,
+                                          .prefetch = (uint16_t)self->conf.prefetch};
+    self->dialer = broker_dialer_open(&dialing);
     json_object_seed(0); /* before several threads meet in it */
     pending_letters_init(&self->letters, self->conf.prefetch);
     int error = handler_table_init(&self->handlers, self->conf.handlers, self->conf.handler_count,

@@ -13,11 +13,12 @@
 #define USERBUS_ACTORS_CONSUMER_CONSUMER_ACTOR_H
 
 #include "pipeline/actor.h"
-#include "pipeline/broker_connection.h"
+#include "pipeline/broker_dialer.h"
 #include "pipeline/settings.h" /* handler_t */
 
 typedef struct consumer_conf {
-    const char *rabbit_mq_url;  /* all texts are borrowed for the actor's life */
+    const char *rabbit_mq_url;  /* one or several; all texts are borrowed for the actor's life */
+    int heartbeat_s;            /* 0: BROKER_HEARTBEAT_S */
     broker_topology_t topology; /* its queue is the one consumed */
     unsigned prefetch;          /* 1..5000 */
     const char *database_url;   /* "sqlite:PATH" */
