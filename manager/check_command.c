@@ -19,6 +19,9 @@ static int check_settings(const settings_t *settings, detail_t *detail)
 {
     if (!broker_url_check(settings->rabbit_mq_url, detail))
         return ERR_BAD_SETTING;
+    int error = worker_settings_check(settings, detail);
+    if (error != 0)
+        return error;
     return detail_set(detail, 0, "%zu handlers", settings->handler_count);
 }
 

@@ -19,7 +19,25 @@ static const struct {
     {TALLY_DUPLICATE, "duplicates"},    {TALLY_UNHANDLED, "unhandled"},
 };
 
-enum { TALLY_ROWS = sizeof(tallies) / sizeof(tallies[0]) };
+/* Of what did not go straight. */
+static const struct {
+    int tally;
+    const char *name, *words;
+} troubles[] = {
+    {TALLY_DEAD, "dead", "dead letters"},
+    {TALLY_REPLAYED, "replayed", "replayed"},
+    {TALLY_FAILED_RUNS, "failed_runs", "failed runs"},
+    {TALLY_TIMEOUTS, "timeouts", "timeouts"},
+    {TALLY_GAPS, "gaps", "sequence gaps"},
+    {TALLY_GAPS_HEALED, "gaps_healed", "healed"},
+    {TALLY_WAITING_FULL, "waiting_full", "waiting full"},
+    {TALLY_CUT_SHORT, "cut_short", "forgotten early"},
+};
+
+enum {
+    TALLY_ROWS = sizeof(tallies) / sizeof(tallies[0]),
+    TROUBLE_ROWS = sizeof(troubles) / sizeof(troubles[0]),
+};
 
 /* --- as JSON ---------------------------------------------------------------------------------- */
 
@@ -39,6 +57,19 @@ static void add_user_json(void *context, const projected_user_t *user)
     must(row != NULL && json_array_append_new(context, row) == 0);
 }
 
+static void add_troubles_json(json_t *report, const inbox_totals_t *totals)
+{
+    char since[TIME_TEXT_SIZE];
+    time_text(since, totals->waiting_since_us);
+    must(json_object_set_new(report, "waiting", json_integer(totals->waiting)) == 0);
+    must(json_object_set_new(report, "waiting_users", json_integer(totals->waiting_users)) == 0);
+    must(json_object_set_new(report, "waiting_since",
+                             totals->waiting > 0 ? json_string(since) : json_null()) == 0);
+    for (size_t i = 0; i < TROUBLE_ROWS; i++)
+        must(json_object_set_new(report, troubles[i].name,
+                                 json_integer(totals->tallies[troubles[i].tally])) == 0);
+}
+
 static int print_json(inbox_database_t *database, const inbox_totals_t *totals)
 {
     json_t *users = json_array();
@@ -50,6 +81,7 @@ static int print_json(inbox_database_t *database, const inbox_totals_t *totals)
     for (size_t i = 0; i < TALLY_ROWS; i++)
         must(json_object_set_new(report, tallies[i].name,
                                  json_integer(totals->tallies[tallies[i].tally])) == 0);
+    add_troubles_json(report, totals);
     int error = inbox_walk_users(database, USERS_SHOWN, add_user_json, users);
     must(json_object_set_new(report, "users", users) == 0);
     if (error == 0) {
@@ -91,6 +123,19 @@ static void print_user(void *context, const projected_user_t *user)
     putchar('\n');
 }
 
+static void print_troubles(const inbox_totals_t *totals)
+{
+    char since[TIME_TEXT_SIZE];
+    time_text(since, totals->waiting_since_us);
+    printf("waiting     %lld events of %lld users%s%s\n", (long long)totals->waiting,
+           (long long)totals->waiting_users, totals->waiting > 0 ? " since " : "",
+           totals->waiting > 0 ? since : "");
+    printf("trouble    ");
+    for (size_t i = 0; i < TROUBLE_ROWS; i++)
+        printf(" %s %lld%s", troubles[i].words, (long long)totals->tallies[troubles[i].tally],
+               i + 1 < TROUBLE_ROWS ? "," : "\n");
+}
+
 static int print_table(inbox_database_t *database, const inbox_totals_t *totals)
 {
     printf("users       %lld registered, %lld disabled, %lld known in all\n",
@@ -101,6 +146,7 @@ static int print_table(inbox_database_t *database, const inbox_totals_t *totals)
     for (size_t i = 0; i < TALLY_ROWS; i++)
         printf(" %s %lld%s", tallies[i].name, (long long)totals->tallies[tallies[i].tally],
                i + 1 < TALLY_ROWS ? "," : "\n");
+    print_troubles(totals);
     if (totals->users == 0)
         return 0;
     printf("\n%9s  %9s  %-*s  %-*s  %s\n", "VIEWS", "UPDATES", TIME_WIDTH, "LAST UPDATE",

@@ -113,6 +113,9 @@ static int check_settings(const settings_t *settings, detail_t *detail)
 {
     if (!broker_url_check(settings->rabbit_mq_url, detail))
         return ERR_BAD_SETTING;
+    int error = worker_settings_check(settings, detail);
+    if (error != 0)
+        return error;
     return http_prefix_check(settings->backend_api_prefix, detail);
 }
 

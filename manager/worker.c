@@ -8,7 +8,8 @@ broker_topology_t topology_of(const settings_t *settings, const char *queue)
     return (broker_topology_t){.exchange = settings->exchange_name,
                                .exchange_type = settings->exchange_type,
                                .queue_type = settings->queue_type,
-                               .queue = queue};
+                               .queue = queue,
+                               .dead_letter_retention_s = settings->dead_letter_retention};
 }
 
 consumer_conf_t consumer_conf_of(const settings_t *settings, const char *queue)
@@ -19,7 +20,15 @@ consumer_conf_t consumer_conf_of(const settings_t *settings, const char *queue)
                              .prefetch = (unsigned)settings->prefetch,
                              .database_url = settings->consumer_database_url,
                              .handlers = settings->handlers,
-                             .handler_count = settings->handler_count};
+                             .handler_count = settings->handler_count,
+                             .inbox_retention_s = settings->inbox_retention,
+                             .inbox_max_messages = settings->inbox_max_messages};
+}
+
+int worker_settings_check(const settings_t *settings, detail_t *detail)
+{
+    return consumer_retention_check(settings->inbox_retention, settings->dead_letter_retention,
+                                    detail);
 }
 
 bool queue_is_handled(const settings_t *settings, const char *queue)

@@ -13,6 +13,9 @@
 broker_topology_t topology_of(const settings_t *settings, const char *queue);
 consumer_conf_t consumer_conf_of(const settings_t *settings, const char *queue);
 
+/* What the worker's settings must be to each other. 0 or ERR_BAD_SETTING. */
+int worker_settings_check(const settings_t *settings, detail_t *detail);
+
 /* True when a row of the handler table names the queue. */
 bool queue_is_handled(const settings_t *settings, const char *queue);
 

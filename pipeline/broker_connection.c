@@ -381,24 +381,51 @@ short broker_poll_events(const broker_connection_t *self)
 
 /* --- topology --------------------------------------------------------------------------------- */
 
-static int declare_queue(broker_connection_t *self, const broker_topology_t *topology,
-                         const char *queue, bool single_active_consumer, detail_t *detail)
+static amqp_table_entry_t queue_type_argument(const broker_topology_t *topology)
 {
-    amqp_table_entry_t arguments[2] = {0};
-    arguments[0].key = amqp_cstring_bytes("x-queue-type");
-    arguments[0].value.kind = AMQP_FIELD_KIND_UTF8;
-    arguments[0].value.value.bytes = amqp_cstring_bytes(topology->queue_type);
-    arguments[1].key = amqp_cstring_bytes("x-single-active-consumer");
-    arguments[1].value.kind = AMQP_FIELD_KIND_BOOLEAN;
-    arguments[1].value.value.boolean = 1;
-    amqp_table_t table = {single_active_consumer ? 2 : 1, arguments};
-    detail_t what;
-    detail_set(&what, 0, "queue '%.128s' of type %s", queue, topology->queue_type);
-    int error = begin_call(self, what.text, detail);
+    amqp_table_entry_t argument = {.key = amqp_cstring_bytes("x-queue-type")};
+    argument.value.kind = AMQP_FIELD_KIND_UTF8;
+    argument.value.value.bytes = amqp_cstring_bytes(topology->queue_type);
+    return argument;
+}
+
+static int declare_queue(broker_connection_t *self, const char *queue,
+                         amqp_table_entry_t *arguments, int count, const char *what,
+                         detail_t *detail)
+{
+    amqp_table_t table = {count, arguments};
+    int error = begin_call(self, what, detail);
     if (error != 0)
         return error;
     amqp_queue_declare(self->library, CHANNEL, amqp_cstring_bytes(queue), 0, 1, 0, 0, table);
-    return outcome(self, what.text, detail);
+    return outcome(self, what, detail);
+}
+
+static int declare_main_queue(broker_connection_t *self, const broker_topology_t *topology,
+                              detail_t *detail)
+{
+    amqp_table_entry_t arguments[2] = {queue_type_argument(topology)};
+    detail_t what;
+    arguments[1].key = amqp_cstring_bytes("x-single-active-consumer");
+    arguments[1].value.kind = AMQP_FIELD_KIND_BOOLEAN;
+    arguments[1].value.value.boolean = 1;
+    detail_set(&what, 0, "queue '%.128s' of type %s", topology->queue, topology->queue_type);
+    return declare_queue(self, topology->queue, arguments, 2, what.text, detail);
+}
+
+static int declare_dead_queue(broker_connection_t *self, const broker_topology_t *topology,
+                              detail_t *detail)
+{
+    amqp_table_entry_t arguments[2] = {queue_type_argument(topology)};
+    int64_t ttl_s = topology->dead_letter_retention_s;
+    detail_t name, what;
+    arguments[1].key = amqp_cstring_bytes("x-message-ttl");
+    arguments[1].value.kind = AMQP_FIELD_KIND_I64;
+    arguments[1].value.value.i64 = ttl_s * 1000;
+    detail_set(&name, 0, "%s.dead", topology->queue);
+    detail_set(&what, 0, "queue '%.128s' of type %s with dead_letter_retention %lld", name.text,
+               topology->queue_type, (long long)ttl_s);
+    return declare_queue(self, name.text, arguments, ttl_s > 0 ? 2 : 1, what.text, detail);
 }
 
 static int declare_exchange(broker_connection_t *self, const broker_topology_t *topology,
@@ -431,15 +458,13 @@ static int bind_queue(broker_connection_t *self, const broker_topology_t *topolo
 
 int broker_declare(broker_connection_t *self, const broker_topology_t *topology, detail_t *detail)
 {
-    detail_t dead;
-    detail_set(&dead, 0, "%s.dead", topology->queue);
     int error = declare_exchange(self, topology, detail);
     if (error == 0)
-        error = declare_queue(self, topology, topology->queue, true, detail);
+        error = declare_main_queue(self, topology, detail);
     if (error == 0)
         error = bind_queue(self, topology, detail);
     if (error == 0)
-        error = declare_queue(self, topology, dead.text, false, detail);
+        error = declare_dead_queue(self, topology, detail);
     return error;
 }
 

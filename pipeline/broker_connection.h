@@ -74,6 +74,7 @@ typedef struct broker_topology {
     const char *exchange, *exchange_type; /* type: direct */
     const char *queue_type;               /* "quorum" or "classic" */
     const char *queue;
+    int64_t dead_letter_retention_s; /* the dead-letter queue drops older ones; 0: none */
 } broker_topology_t;
 
 /* Declares the missing parts. ERR_TOPOLOGY: a part exists with other arguments; *detail names it,

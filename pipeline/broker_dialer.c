@@ -21,6 +21,7 @@
 /* What is asked for, with texts of its own. */
 typedef struct dial_order {
     char *url, *name, *exchange, *exchange_type, *queue_type, *queue;
+    int64_t dead_letter_retention_s;
     int heartbeat_s;
     uint16_t prefetch;
 } dial_order_t;
@@ -69,6 +70,7 @@ static dial_order_t order_of(const char *url, const char *name, const broker_top
                           .exchange_type = copy_of(topology->exchange_type),
                           .queue_type = copy_of(topology->queue_type),
                           .queue = copy_of(topology->queue),
+                          .dead_letter_retention_s = topology->dead_letter_retention_s,
                           .heartbeat_s = heartbeat_s,
                           .prefetch = prefetch};
 }
@@ -86,7 +88,7 @@ static void free_order(dial_order_t *order)
 static broker_topology_t topology_of(const dial_order_t *order)
 {
     return (broker_topology_t){order->exchange, order->exchange_type, order->queue_type,
-                               order->queue};
+                               order->queue, order->dead_letter_retention_s};
 }
 
 /* One of the two owners leaves. */

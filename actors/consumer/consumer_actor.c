@@ -23,7 +23,8 @@
 enum {
     BATCH_MAX = 256, /* half of what a commit trims from the inbox */
     LETTERS_MAX_BYTES =
-        4 << 20, /* of dead letters ends a batch, since they wait in memory for its end */
+        4 << 20,       /* of dead letters ends a batch, since they wait in memory for its end */
+    SAMPLE_MS = 10000, /* at most one line about gaps in it, and one about a cut retention */
     CLOSE_RESERVE_MS = 1200, /* of a stop's deadline, for the good-bye to the broker */
 };
 
@@ -52,7 +53,9 @@ typedef struct consumer {
     batch_t batch;
     frame_reader_t reader;
     broker_dialer_t *dialer;
-    int64_t stop_by_ms; /* monotonic */
+    /* monotonic */
+    int64_t stop_by_ms, next_gap_line_ms, next_cut_line_ms;
+    int64_t gaps_untold, cut_untold; /* since the last line about them */
 } consumer_t;
 
 static void set_state(consumer_t *self, consumer_state_t next)
@@ -97,20 +100,21 @@ static void ack(void *context, uint64_t delivery_tag, bool multiple)
     broker_ack(self->connection, delivery_tag, multiple);
 }
 
-static int bury(consumer_t *self, const broker_event_t *delivery, const rejection_t *why,
+static int bury(consumer_t *self, const broker_event_t *delivery, const death_t *death,
                 detail_t *detail)
 {
     dead_letter_t letter;
     const text_t id = delivery->message.message_id;
-    dead_letter_make(&letter, &delivery->message, self->conf.topology.queue, why, clock_wall_us());
+    dead_letter_make(&letter, &delivery->message, self->conf.topology.queue, death);
     if (FAILPOINT_ON("consumer.drop_letter"))
         return 0; /* acked with its batch */
     uint64_t publish_tag = broker_publish(self->connection, &letter.message);
     FAILPOINT("consumer.letter_published");
     self->batch.letter_bytes += letter.message.body.size;
+    inbox_tally(self->database, TALLY_DEAD, 1);
     log_event(LOG_WARN, self->self.name, "dead_letter",
-              LOG_TEXT("message_id", id.size > 0 ? id : TEXT("")), LOG_STR("error", why->slug),
-              LOG_STR("reason", why->reason.text));
+              LOG_TEXT("message_id", id.size > 0 ? id : TEXT("")), LOG_STR("error", death->error),
+              LOG_STR("reason", death->reason), LOG_STR("fingerprint", letter.fingerprint));
     if (pending_letters_add(&self->letters, delivery->tag, publish_tag))
         return 0;
     return detail_set(detail, ERR_BROKER_DOWN, "the broker delivers more than the prefetch of %u",
@@ -151,27 +155,66 @@ static int database_failed(int error, detail_t *detail)
                       error_info(error)->slug);
 }
 
+/* Gaps may come in floods, so a line tells what came since the last one. */
+static void note_gap(consumer_t *self, const incoming_event_t *event, const sequence_step_t *step)
+{
+    self->gaps_untold += step->missing;
+    if (self->gaps_untold == 0 || clock_mono_ms() < self->next_gap_line_ms)
+        return;
+    log_event(LOG_WARN, self->self.name, "sequence_gap", LOG_INT("missing", self->gaps_untold),
+              LOG_TEXT("last_user", event->user_key), LOG_INT("before_sequence", event->sequence));
+    self->gaps_untold = 0;
+    self->next_gap_line_ms = clock_mono_ms() + SAMPLE_MS;
+}
+
 /* Marks the message as seen and runs its processor, in the open transaction. */
 static int process(consumer_t *self, const incoming_event_t *event)
 {
     const processor_t *processor = self->handlers.by_kind[event->kind];
-    bool is_new = false;
+    const inbox_message_t message = {event->message_id, (int)event->kind, event->sequence};
+    inbox_marked_t marked;
+    sequence_step_t step = {0};
+    rejection_t why;
     if (processor == NULL) {
-        inbox_tally(self->database, TALLY_UNHANDLED);
+        inbox_tally(self->database, TALLY_UNHANDLED, 1);
         log_event(LOG_DEBUG, self->self.name, "unhandled",
                   LOG_TEXT("message_id", event->message_id),
                   LOG_STR("type", event_kind_name(event->kind)));
         return 0;
     }
-    int error = inbox_mark(self->database, event->message_id, &is_new);
+    int error = inbox_mark(self->database, &message, INBOX_PROCESSED, &marked);
     FAILPOINT("consumer.marked");
-    if (error == 0 && is_new)
-        error = processor->run(self->database, event);
-    inbox_tally(self->database, is_new ? (int)event->kind : TALLY_DUPLICATE);
-    log_event(LOG_DEBUG, self->self.name, is_new ? "processed" : "duplicate",
+    if (error == 0 && marked != MARKED_KNOWN)
+        error = projection_keep(self->database, event, &step);
+    if (error == 0 && marked != MARKED_KNOWN)
+        error = processor_run(processor, self->database, event, &why);
+    if (step.missing > 0)
+        note_gap(self, event, &step);
+    inbox_tally(self->database, marked == MARKED_KNOWN ? TALLY_DUPLICATE : (int)event->kind, 1);
+    inbox_tally(self->database, TALLY_REPLAYED, marked == MARKED_AGAIN);
+    log_event(LOG_DEBUG, self->self.name, marked == MARKED_KNOWN ? "duplicate" : "processed",
               LOG_TEXT("message_id", event->message_id),
               LOG_STR("type", event_kind_name(event->kind)), LOG_STR("processor", processor->name));
     return error;
+}
+
+/* A message that nobody can read; it is marked, so that whoever counts ids finds it. */
+static int reject(consumer_t *self, const broker_event_t *delivery, const rejection_t *why,
+                  detail_t *detail)
+{
+    const broker_message_t *message = &delivery->message;
+    const inbox_message_t unread = {
+        message->message_id,
+        message->type.size > 0 ? event_kind_parse(message->type) : INBOX_KIND_UNKNOWN, 0};
+    const death_t death = {.error = why->slug,
+                           .reason = why->reason.text,
+                           .attempts = 1,
+                           .first_failed_us = clock_wall_us(),
+                           .processor = ""};
+    inbox_marked_t marked;
+    int error =
+        message->message_id.size > 0 ? inbox_mark(self->database, &unread, INBOX_DEAD, &marked) : 0;
+    return error != 0 ? database_failed(error, detail) : bury(self, delivery, &death, detail);
 }
 
 /* The batch grows by the delivery, which opens it when it is the first. */
@@ -204,10 +247,22 @@ static int on_delivery(consumer_t *self, const broker_event_t *delivery, detail_
         error = process(self, &event);
         error = error != 0 ? database_failed(error, detail) : 0;
     } else {
-        error = bury(self, delivery, &why, detail);
+        error = reject(self, delivery, &why, detail);
     }
     incoming_event_fini(&event);
     return error;
+}
+
+static void note_cut(consumer_t *self)
+{
+    self->cut_untold += inbox_cut_short(self->database);
+    if (self->cut_untold == 0 || clock_mono_ms() < self->next_cut_line_ms)
+        return;
+    log_event(LOG_WARN, self->self.name, "retention_cut_short",
+              LOG_INT("messages", self->cut_untold),
+              LOG_INT("inbox_max_messages", self->conf.inbox_max_messages));
+    self->cut_untold = 0;
+    self->next_cut_line_ms = clock_mono_ms() + SAMPLE_MS;
 }
 
 static int end_batch(consumer_t *self, detail_t *detail)
@@ -227,6 +282,7 @@ static int end_batch(consumer_t *self, detail_t *detail)
     batch->count = 0;
     if (error != 0)
         return database_failed(error, detail);
+    note_cut(self);
     pending_letters_ack_batch(&self->letters, batch->first_tag, batch->last_tag, ack, self);
     return 0;
 }
@@ -404,6 +460,20 @@ static void fini_consumer(void *state)
     free(self);
 }
 
+int consumer_retention_check(int64_t inbox_retention_s, int64_t dead_letter_retention_s,
+                             detail_t *detail)
+{
+    if (inbox_retention_s == 0 ||
+        (dead_letter_retention_s > 0 && dead_letter_retention_s < inbox_retention_s))
+        return 0;
+    return detail_set(
+        detail, ERR_BAD_SETTING,
+        "inbox_retention is %lld s and dead_letter_retention %lld s (0: for ever): the "
+        "inbox must keep for longer, or a dead letter that is published again would "
+        "count as new",
+        (long long)inbox_retention_s, (long long)dead_letter_retention_s);
+}
+
 static int init_consumer(void **state, const actor_self_t *actor, const void *conf,
                          detail_t *detail)
 {
@@ -419,7 +489,10 @@ static int init_consumer(void **state, const actor_self_t *actor, const void *co
     self->dialer = broker_dialer_open(&dialing);
     json_object_seed(0); /* before several threads meet in it */
     pending_letters_init(&self->letters, self->conf.prefetch);
-    int error = handler_table_init(&self->handlers, self->conf.handlers, self->conf.handler_count,
+    int error = consumer_retention_check(self->conf.inbox_retention_s,
+                                         self->conf.topology.dead_letter_retention_s, detail);
+    if (error == 0)
+        error = handler_table_init(&self->handlers, self->conf.handlers, self->conf.handler_count,
                                    self->conf.topology.queue, detail);
     if (error == 0)
         error = inbox_database_open(&self->database, self->conf.database_url, detail);
@@ -427,6 +500,9 @@ static int init_consumer(void **state, const actor_self_t *actor, const void *co
         fini_consumer(self);
         return error;
     }
+    const inbox_limits_t limits = {.retention_us = self->conf.inbox_retention_s * 1000000,
+                                   .messages_max = self->conf.inbox_max_messages};
+    inbox_database_limit(self->database, &limits);
     *state = self;
     return 0;
 }

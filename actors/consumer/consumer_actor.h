@@ -24,10 +24,17 @@ typedef struct consumer_conf {
     const char *database_url;   /* "sqlite:PATH" */
     const handler_t *handlers;  /* borrowed for the actor's life */
     size_t handler_count;
+    int64_t inbox_retention_s; /* 0: for ever */
+    int64_t inbox_max_messages;
 } consumer_conf_t;
 
-/* conf: consumer_conf_t. Its init opens and migrates its database and refuses a handler table that
- * names an unknown processor or event; it does not need the broker. */
+/* A dead letter that is published again must still be known, or it would count as new: so the inbox keeps
+ * for longer than the dead-letter queue does. 0, or ERR_BAD_SETTING with what to change. */
+int consumer_retention_check(int64_t inbox_retention_s, int64_t dead_letter_retention_s,
+                             detail_t *detail);
+
+/* conf: consumer_conf_t. Its init opens and migrates its database and refuses retentions that do not fit
+ * and a handler table that names an unknown processor or event; it does not need the broker. */
 extern const actor_class_t consumer_actor;
 
 #endif

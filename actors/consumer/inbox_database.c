@@ -38,6 +38,29 @@ static const char *const migrations[] = {
     " tally INTEGER PRIMARY KEY,"
     " count INTEGER NOT NULL"
     ") STRICT;",
+    "ALTER TABLE inbox ADD COLUMN kind INTEGER NOT NULL DEFAULT -1;"
+    "ALTER TABLE inbox ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE inbox ADD COLUMN outcome INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE waiting ("
+    " row INTEGER PRIMARY KEY," /* order of arrival, in which a user's events run */
+    " queue TEXT NOT NULL,"
+    " user_key TEXT NOT NULL,"
+    " message_id TEXT NOT NULL," /* as in the inbox */
+    " kind INTEGER NOT NULL,"
+    " sequence INTEGER NOT NULL,"
+    " arrived_us INTEGER NOT NULL,"
+    " attempts INTEGER NOT NULL,"        /* failed runs */
+    " first_failed_us INTEGER NOT NULL," /* 0: never */
+    " next_try_us INTEGER NOT NULL,"     /* 0: as soon as it is its turn */
+    " is_dead INTEGER NOT NULL,"         /* runs no more, waits for the confirm of its letter */
+    " error TEXT NOT NULL,"
+    " reason TEXT NOT NULL,"
+    " properties BLOB NOT NULL," /* as stored_message.h packs them */
+    " body BLOB NOT NULL"
+    ") STRICT;"
+    "ALTER TABLE user ADD COLUMN arrived INTEGER NOT NULL DEFAULT 0;" /* highest sequence seen */
+    "ALTER TABLE user ADD COLUMN missing INTEGER NOT NULL DEFAULT 0;" /* below it, jumped over */
+    "UPDATE user SET arrived = sequence",
 };
 
 static const sqlite_schema_t schema = {.what = "worker's database",
@@ -50,19 +73,30 @@ typedef enum statement {
     BEGIN,
     COMMIT,
     ROLLBACK,
+    SAVEPOINT,
+    UNDO,
+    RELEASE,
     INBOX_MARK,
+    INBOX_MARK_AGAIN,
+    INBOX_SETTLE,
     INBOX_FIRST,
     INBOX_LAST,
-    INBOX_TRIM,
+    INBOX_TRIM_OLD,
+    INBOX_TRIM_MANY,
     TALLY_ADD,
     TALLY_WALK,
     USER_KEEP,
+    USER_KEEP_LATE,
+    USER_ARRIVE,
+    USER_ARRIVED,
+    USER_JUMP,
     USER_REGISTER,
     USER_VIEW,
     USER_UPDATE,
     USER_DISABLE,
     USER_TOTALS,
     USER_WALK,
+    WAITING_TOTALS,
     STATEMENT_COUNT
 } statement_t;
 
@@ -70,29 +104,47 @@ typedef enum statement {
  * sequence is taken as the newest. */
 #define IS_NEWEST(sequence) "(?2 = 0 OR ?2 >= " sequence ")"
 
+/* A user who was unknown; `sequence` is of what was done so far. */
+#define USER_VALUES(sequence)                                                                      \
+    " (key, sequence, disabled_at, email, first_name, last_name, is_valid, active, views, "        \
+    "updates,"                                                                                     \
+    " arrived) VALUES (?1, " sequence ", iif(?7 = 0, ?3, NULL), ?4, coalesce(?5, ''),"             \
+    " coalesce(?6, ''), coalesce(?7, 1), ?8, 0, 0, ?2)"
+
+#define USER_TOLD                                                                                  \
+    " sequence = max(sequence, ?2), email = ?4,"                                                   \
+    " first_name = coalesce(?5, first_name), last_name = coalesce(?6, last_name),"                 \
+    " disabled_at = CASE ?7 WHEN 1 THEN NULL WHEN 0 THEN coalesce(disabled_at, ?3)"                \
+    " ELSE disabled_at END, is_valid = coalesce(?7, is_valid), active = ?8"
+
 static const char *const statements[STATEMENT_COUNT] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
-    [INBOX_MARK] = "INSERT INTO inbox (message_id, seen_us) VALUES (?1, ?2)"
-                   " ON CONFLICT (message_id) DO NOTHING",
+    [SAVEPOINT] = "SAVEPOINT run",
+    [UNDO] = "ROLLBACK TO run",
+    [RELEASE] = "RELEASE run",
+    [INBOX_MARK] = "INSERT INTO inbox (message_id, seen_us, kind, sequence, outcome)"
+                   " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (message_id) DO NOTHING",
+    [INBOX_MARK_AGAIN] = "UPDATE inbox SET outcome = ?2 WHERE message_id = ?1 AND outcome = 2",
+    [INBOX_SETTLE] = "UPDATE inbox SET outcome = ?2 WHERE message_id = ?1",
     [INBOX_FIRST] = "SELECT min(row) FROM inbox",
     [INBOX_LAST] = "SELECT max(row) FROM inbox",
-    [INBOX_TRIM] = "DELETE FROM inbox WHERE row <= ?1 AND (seen_us < ?2 OR row <= ?3)",
+    [INBOX_TRIM_OLD] = "DELETE FROM inbox WHERE row <= ?1 AND seen_us < ?2",
+    [INBOX_TRIM_MANY] = "DELETE FROM inbox WHERE row <= ?1",
     [TALLY_ADD] = "INSERT INTO tally (tally, count) VALUES (?1, ?2)"
                   " ON CONFLICT (tally) DO UPDATE SET count = count + excluded.count",
     [TALLY_WALK] = "SELECT tally, count FROM tally",
-    [USER_KEEP] = "INSERT INTO user (key, sequence, disabled_at, email, first_name, last_name,"
-                  " is_valid, active, views, updates)"
-                  " VALUES (?1, ?2, iif(?7 = 0, ?3, NULL), ?4, coalesce(?5, ''), coalesce(?6, ''),"
-                  " coalesce(?7, 1), ?8, 0, 0)"
-                  " ON CONFLICT (key) DO UPDATE SET"
-                  " sequence = max(sequence, ?2), email = ?4,"
-                  " first_name = coalesce(?5, first_name), last_name = coalesce(?6, last_name),"
-                  " disabled_at = CASE ?7 WHEN 1 THEN NULL WHEN 0 THEN coalesce(disabled_at, ?3)"
-                  " ELSE disabled_at END,"
-                  " is_valid = coalesce(?7, is_valid), active = ?8"
-                  " WHERE " IS_NEWEST("sequence"),
+    /* One that changes nothing met an event that is not the next one. */
+    [USER_KEEP] = "INSERT INTO user" USER_VALUES(
+        "?2") " ON CONFLICT (key) DO UPDATE SET arrived = max(arrived, ?2)," USER_TOLD
+              " WHERE ?2 = 0 OR ?2 = arrived + 1",
+    [USER_KEEP_LATE] = "UPDATE user SET" USER_TOLD " WHERE key = ?1 AND " IS_NEWEST("sequence"),
+    [USER_ARRIVE] = "INSERT INTO user" USER_VALUES(
+        "0") " ON CONFLICT (key) DO UPDATE SET arrived = ?2 WHERE ?2 = arrived + 1",
+    [USER_ARRIVED] = "SELECT arrived, missing FROM user WHERE key = ?1",
+    [USER_JUMP] = "UPDATE user SET arrived = max(arrived, ?2), missing = missing + ?3"
+                  " WHERE key = ?1",
     [USER_REGISTER] = "UPDATE user SET registered_at = coalesce(registered_at, ?3) WHERE key = ?1",
     [USER_VIEW] = "UPDATE user SET views = views + 1 WHERE key = ?1",
     [USER_UPDATE] = "UPDATE user SET updates = updates + 1,"
@@ -104,12 +156,16 @@ static const char *const statements[STATEMENT_COUNT] = {
     [USER_WALK] = "SELECT key, email, first_name, last_name, registered_at, last_update,"
                   " disabled_at, is_valid, views, updates, sequence"
                   " FROM user ORDER BY active DESC, key LIMIT ?1",
+    [WAITING_TOTALS] = "SELECT count(*), count(DISTINCT user_key), coalesce(min(arrived_us), 0)"
+                       " FROM waiting",
 };
 
 struct inbox_database {
     sqlite_file_t file;
     sqlite3_stmt *statements[STATEMENT_COUNT];
+    inbox_limits_t limits;
     int64_t now_us;               /* of the open transaction */
+    int64_t cut_short;            /* by the last commit */
     int64_t marked_row;           /* in the inbox, of the message at hand */
     int64_t tallies[TALLY_COUNT]; /* of the open transaction, written at its end */
 };
@@ -147,21 +203,60 @@ void inbox_rollback(inbox_database_t *self)
         (void)run(self->statements[ROLLBACK]);
 }
 
-int inbox_mark(inbox_database_t *self, text_t message_id, bool *is_new)
+int inbox_savepoint(inbox_database_t *self)
+{
+    return run(self->statements[SAVEPOINT]);
+}
+
+int inbox_undo(inbox_database_t *self)
+{
+    return run(self->statements[UNDO]);
+}
+
+int inbox_release(inbox_database_t *self)
+{
+    return run(self->statements[RELEASE]);
+}
+
+int inbox_mark(inbox_database_t *self, const inbox_message_t *message, inbox_outcome_t outcome,
+               inbox_marked_t *marked)
 {
     sqlite3_stmt *statement = self->statements[INBOX_MARK];
-    sqlite_bind_text(statement, 1, message_id);
+    *marked = MARKED_KNOWN;
+    sqlite_bind_text(statement, 1, message->message_id);
     sqlite_bind_int(statement, 2, self->now_us);
+    sqlite_bind_int(statement, 3, message->kind);
+    sqlite_bind_int(statement, 4, message->sequence);
+    sqlite_bind_int(statement, 5, outcome);
     int error = run(statement);
-    *is_new = error == 0 && sqlite3_changes(self->file.connection) > 0;
-    self->marked_row = sqlite3_last_insert_rowid(self->file.connection);
+    if (error != 0)
+        return error;
+    if (sqlite3_changes(self->file.connection) > 0) {
+        *marked = MARKED_NEW;
+        self->marked_row = sqlite3_last_insert_rowid(self->file.connection);
+        return 0;
+    }
+    statement = self->statements[INBOX_MARK_AGAIN];
+    sqlite_bind_text(statement, 1, message->message_id);
+    sqlite_bind_int(statement, 2, outcome);
+    error = run(statement);
+    if (error == 0 && sqlite3_changes(self->file.connection) > 0)
+        *marked = MARKED_AGAIN;
     return error;
 }
 
-void inbox_tally(inbox_database_t *self, int tally)
+int inbox_settle(inbox_database_t *self, text_t message_id, inbox_outcome_t outcome)
+{
+    sqlite3_stmt *statement = self->statements[INBOX_SETTLE];
+    sqlite_bind_text(statement, 1, message_id);
+    sqlite_bind_int(statement, 2, outcome);
+    return run(statement);
+}
+
+void inbox_tally(inbox_database_t *self, int tally, int64_t count)
 {
     must(tally >= 0 && tally < TALLY_COUNT);
-    self->tallies[tally]++;
+    self->tallies[tally] += count;
 }
 
 static int save_tallies(inbox_database_t *self)
@@ -179,26 +274,52 @@ static int save_tallies(inbox_database_t *self)
     return error;
 }
 
+/* What is too old, among the first rows. */
+static int trim_old(inbox_database_t *self, int64_t first)
+{
+    sqlite3_stmt *statement = self->statements[INBOX_TRIM_OLD];
+    if (self->limits.retention_us == 0)
+        return 0;
+    sqlite_bind_int(statement, 1, first + INBOX_TRIM_ROWS - 1);
+    sqlite_bind_int(statement, 2, self->now_us - self->limits.retention_us);
+    return run(statement);
+}
+
+/* What is too much, and not yet too old. */
+static int trim_many(inbox_database_t *self, int64_t first, int64_t last)
+{
+    sqlite3_stmt *statement = self->statements[INBOX_TRIM_MANY];
+    int64_t until = last - self->limits.messages_max;
+    if (self->limits.messages_max == 0 || until < first)
+        return 0;
+    if (until > first + INBOX_TRIM_ROWS - 1)
+        until = first + INBOX_TRIM_ROWS - 1;
+    sqlite_bind_int(statement, 1, until);
+    int error = run(statement);
+    if (error != 0)
+        return error;
+    self->cut_short = sqlite3_changes(self->file.connection);
+    inbox_tally(self, TALLY_CUT_SHORT, self->cut_short);
+    return 0;
+}
+
 static int trim_inbox(inbox_database_t *self)
 {
-    sqlite3_stmt *statement = self->statements[INBOX_TRIM];
     int64_t first = 0, last = 0;
     int error = sqlite_read_number(self->statements[INBOX_FIRST], &first);
     if (error == 0)
         error = sqlite_read_number(self->statements[INBOX_LAST], &last);
-    if (error != 0)
-        return error;
-    sqlite_bind_int(statement, 1, first + INBOX_TRIM_ROWS - 1);
-    sqlite_bind_int(statement, 2, self->now_us - INBOX_KEEP_US);
-    sqlite_bind_int(statement, 3, last - INBOX_ROWS_MAX);
-    return run(statement);
+    if (error == 0)
+        error = trim_old(self, first);
+    return error != 0 ? error : trim_many(self, first, last);
 }
 
 int inbox_commit(inbox_database_t *self)
 {
-    int error = save_tallies(self);
+    self->cut_short = 0;
+    int error = trim_inbox(self);
     if (error == 0)
-        error = trim_inbox(self);
+        error = save_tallies(self);
     if (error == 0)
         error = run(self->statements[COMMIT]);
     if (error != 0)
@@ -209,6 +330,19 @@ int inbox_commit(inbox_database_t *self)
 int inbox_tidy(inbox_database_t *self, bool idle)
 {
     return sqlite_file_tidy(&self->file, idle);
+}
+
+int64_t inbox_cut_short(const inbox_database_t *self)
+{
+    return self->cut_short;
+}
+
+/* --- sequences -------------------------------------------------------------------------------- */
+
+sequence_step_t sequence_step(int64_t last, int64_t missing, int64_t sequence)
+{
+    return (sequence_step_t){.missing = last > 0 && sequence > last ? sequence - last - 1 : 0,
+                             .heals = sequence < last && missing > 0};
 }
 
 /* --- the projection --------------------------------------------------------------------------- */
@@ -223,16 +357,73 @@ static sqlite3_stmt *for_user(inbox_database_t *self, statement_t which,
     return statement;
 }
 
-int projection_keep_user(inbox_database_t *self, const incoming_event_t *event)
+static sqlite3_stmt *with_user(inbox_database_t *self, statement_t which,
+                               const incoming_event_t *event)
 {
-    sqlite3_stmt *statement = for_user(self, USER_KEEP, event, event->occurred_at);
+    sqlite3_stmt *statement = for_user(self, which, event, event->occurred_at);
     sqlite_bind_text(statement, 4, event->email);
     bind_told(statement, 5, event->first_name);
     bind_told(statement, 6, event->last_name);
     if (event->validity != VALIDITY_UNTOLD)
         (void)sqlite3_bind_int(statement, 7, event->validity == USER_VALID);
     sqlite_bind_int(statement, 8, self->marked_row);
+    return statement;
+}
+
+static int read_arrived(inbox_database_t *self, text_t user_key, int64_t *arrived, int64_t *missing)
+{
+    sqlite3_stmt *statement = self->statements[USER_ARRIVED];
+    sqlite_bind_text(statement, 1, user_key);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        *arrived = sqlite3_column_int64(statement, 0);
+        *missing = sqlite3_column_int64(statement, 1);
+    }
+    sqlite_end(statement);
+    return code == SQLITE_ROW ? 0 : sqlite_error(code);
+}
+
+/* The sequence is not the next one of a user who is known. */
+static int take_step(inbox_database_t *self, const incoming_event_t *event, sequence_step_t *step)
+{
+    int64_t arrived = 0, missing = 0;
+    if (event->sequence == 0)
+        return 0;
+    int error = read_arrived(self, event->user_key, &arrived, &missing);
+    if (error != 0)
+        return error;
+    *step = sequence_step(arrived, missing, event->sequence);
+    inbox_tally(self, TALLY_GAPS, step->missing);
+    inbox_tally(self, TALLY_GAPS_HEALED, step->heals);
+    sqlite3_stmt *statement = self->statements[USER_JUMP];
+    sqlite_bind_text(statement, 1, event->user_key);
+    sqlite_bind_int(statement, 2, event->sequence);
+    sqlite_bind_int(statement, 3, step->missing - step->heals);
     return run(statement);
+}
+
+int projection_arrive(inbox_database_t *self, const incoming_event_t *event, sequence_step_t *step)
+{
+    *step = (sequence_step_t){0};
+    int error = run(with_user(self, USER_ARRIVE, event));
+    if (error != 0 || sqlite3_changes(self->file.connection) > 0)
+        return error;
+    return take_step(self, event, step);
+}
+
+int projection_keep(inbox_database_t *self, const incoming_event_t *event, sequence_step_t *step)
+{
+    *step = (sequence_step_t){0};
+    int error = run(with_user(self, USER_KEEP, event));
+    if (error != 0 || sqlite3_changes(self->file.connection) > 0)
+        return error;
+    error = take_step(self, event, step);
+    return error != 0 ? error : projection_keep_arrived(self, event);
+}
+
+int projection_keep_arrived(inbox_database_t *self, const incoming_event_t *event)
+{
+    return run(with_user(self, USER_KEEP_LATE, event));
 }
 
 int projection_register(inbox_database_t *self, const incoming_event_t *event)
@@ -272,6 +463,19 @@ static int read_tallies(inbox_database_t *self, inbox_totals_t *out)
     return code == SQLITE_DONE ? 0 : sqlite_error(code);
 }
 
+static int read_waiting(inbox_database_t *self, inbox_totals_t *out)
+{
+    sqlite3_stmt *statement = self->statements[WAITING_TOTALS];
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        out->waiting = sqlite3_column_int64(statement, 0);
+        out->waiting_users = sqlite3_column_int64(statement, 1);
+        out->waiting_since_us = sqlite3_column_int64(statement, 2);
+    }
+    sqlite_end(statement);
+    return code == SQLITE_ROW ? 0 : sqlite_error(code);
+}
+
 int inbox_totals_read(inbox_database_t *self, inbox_totals_t *out)
 {
     sqlite3_stmt *statement = self->statements[USER_TOTALS];
@@ -285,7 +489,8 @@ int inbox_totals_read(inbox_database_t *self, inbox_totals_t *out)
         out->updates = sqlite3_column_int64(statement, 4);
     }
     sqlite_end(statement);
-    return code == SQLITE_ROW ? read_tallies(self, out) : sqlite_error(code);
+    int error = code == SQLITE_ROW ? read_waiting(self, out) : sqlite_error(code);
+    return error != 0 ? error : read_tallies(self, out);
 }
 
 static projected_user_t read_user(sqlite3_stmt *statement)
@@ -356,6 +561,16 @@ int inbox_database_open_readonly(inbox_database_t **out, const char *url, detail
                           "first (userbus broker start user), or set CONSUMER_DATABASE_URL to its",
                           path);
     return open_by(sqlite_file_open_readonly, out, url, detail);
+}
+
+void inbox_database_limit(inbox_database_t *self, const inbox_limits_t *limits)
+{
+    self->limits = *limits;
+}
+
+const sqlite_file_t *inbox_database_file(const inbox_database_t *self)
+{
+    return &self->file;
 }
 
 void inbox_database_close(inbox_database_t **self)

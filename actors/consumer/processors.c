@@ -1,40 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0
- * processors.c - every processor first keeps what the event tells about its user, so that none depends
- * on another having run before: a worker may start long after the first users registered.
+ * processors.c - the processors of users' events. What an event tells about its user was kept before, so
+ * that none depends on another one having run: a worker may start long after the first users registered.
  */
 #include "actors/consumer/processors.h"
 
 #include <string.h>
 
-static int register_processor(inbox_database_t *database, const incoming_event_t *event)
+static int register_processor(inbox_database_t *database, const incoming_event_t *event,
+                              rejection_t *why)
 {
-    int error = projection_keep_user(database, event);
-    return error != 0 ? error : projection_register(database, event);
+    (void)why;
+    return projection_register(database, event);
 }
 
-static int count_user_viewing_processor(inbox_database_t *database, const incoming_event_t *event)
+static int count_user_viewing_processor(inbox_database_t *database, const incoming_event_t *event,
+                                        rejection_t *why)
 {
-    int error = projection_keep_user(database, event);
-    return error != 0 ? error : projection_count_view(database, event);
+    (void)why;
+    return projection_count_view(database, event);
 }
 
-static int notify_user_update(inbox_database_t *database, const incoming_event_t *event)
+static int notify_user_update(inbox_database_t *database, const incoming_event_t *event,
+                              rejection_t *why)
 {
-    int error = projection_keep_user(database, event);
-    return error != 0 ? error : projection_count_update(database, event);
+    (void)why;
+    return projection_count_update(database, event);
 }
 
-static int disable_user_processor(inbox_database_t *database, const incoming_event_t *event)
+static int disable_user_processor(inbox_database_t *database, const incoming_event_t *event,
+                                  rejection_t *why)
 {
-    int error = projection_keep_user(database, event);
-    return error != 0 ? error : projection_disable(database, event);
+    (void)why;
+    return projection_disable(database, event);
 }
 
 const processor_t processors[] = {
-    {"register_processor", register_processor},
-    {"count_user_viewing_processor", count_user_viewing_processor},
-    {"notify_user_update", notify_user_update},
-    {"disable_user_processor", disable_user_processor},
+    {"register_processor", register_processor, false},
+    {"count_user_viewing_processor", count_user_viewing_processor, false},
+    {"notify_user_update", notify_user_update, false},
+    {"disable_user_processor", disable_user_processor, false},
 };
 
 const size_t processor_count = sizeof(processors) / sizeof(processors[0]);
@@ -45,4 +49,29 @@ const processor_t *processor_find(const char *name)
         if (strcmp(processors[i].name, name) == 0)
             return &processors[i];
     return NULL;
+}
+
+/* Whatever the run did before it failed must not stay, while the rest of the transaction does. */
+static int run_undoable(const processor_t *processor, inbox_database_t *database,
+                        const incoming_event_t *event, rejection_t *why)
+{
+    int error = inbox_savepoint(database);
+    if (error != 0)
+        return error;
+    int outcome = processor->run(database, event, why);
+    if (is_processor_failure(outcome))
+        error = inbox_undo(database);
+    if (error == 0 && (outcome == 0 || is_processor_failure(outcome)))
+        error = inbox_release(database);
+    return error != 0 ? error : outcome;
+}
+
+int processor_run(const processor_t *processor, inbox_database_t *database,
+                  const incoming_event_t *event, rejection_t *why)
+{
+    if (processor->may_fail)
+        return run_undoable(processor, database, event, why);
+    int error = processor->run(database, event, why);
+    must(!is_processor_failure(error));
+    return error;
 }

@@ -303,7 +303,7 @@ static void an_unroutable_event_is_not_sent(void **state)
 
 static void a_queue_of_another_type_is_left_alone(void **state)
 {
-    broker_topology_t other = {exchange, "direct", "quorum", queue};
+    broker_topology_t other = {exchange, "direct", "quorum", queue, 0};
     uint32_t messages = 9, consumers;
     (void)state;
     broker_connection_t *client = connect_client();

@@ -45,7 +45,7 @@ static int set_up(void **state)
     (void)state;
     snprintf(queue, sizeof(queue), "connection-test-%llx", mark);
     snprintf(exchange, sizeof(exchange), "connection-test-x-%llx", mark);
-    topology = (broker_topology_t){exchange, "direct", "classic", queue};
+    topology = (broker_topology_t){exchange, "direct", "classic", queue, 60};
     well(broker_open(&connection, url(), "connection test", &detail));
     return 0;
 }

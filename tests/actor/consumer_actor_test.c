@@ -130,7 +130,7 @@ static int set_up(void **state)
     handlers[2] = (handler_t){label, queue, update, notifies};
     handlers[3] = (handler_t){label, queue, delete_, disables};
     conf = (consumer_conf_t){.rabbit_mq_url = url(),
-                             .topology = {exchange, "direct", "classic", queue},
+                             .topology = {exchange, "direct", "classic", queue, 0},
                              .prefetch = PREFETCH,
                              .database_url = database_url,
                              .handlers = handlers,

@@ -12,7 +12,11 @@
 
 enum { NOW_S = 1764000000 }; /* 2025-11-24T16:00:00Z */
 
-static const rejection_t why = {"bad-json", {"the body is not valid JSON"}};
+static const death_t unread = {.error = "bad-json",
+                               .reason = "the body is not valid JSON",
+                               .attempts = 1,
+                               .first_failed_us = (int64_t)NOW_S * 1000000,
+                               .processor = ""};
 static dead_letter_t letter;
 
 static void expect_text(text_t got, const char *expected)
@@ -35,7 +39,7 @@ static text_t header(const char *key)
 
 static void make(const broker_message_t *original)
 {
-    dead_letter_make(&letter, original, "user", &why, (int64_t)NOW_S * 1000000);
+    dead_letter_make(&letter, original, "user", &unread);
 }
 
 static void it_is_the_original_with_the_reason(void **state)
@@ -66,12 +70,55 @@ static void it_is_the_original_with_the_reason(void **state)
     assert_int_equal(message->timestamp, 17);
     assert_int_equal(message->delivery_mode, 2);
     expect_text(message->body, "{");
-    assert_int_equal(message->header_count, 5);
+    assert_int_equal(message->header_count, 7);
     expect_text(header("userbus_error"), "bad-json");
     expect_text(header("userbus_reason"), "the body is not valid JSON");
     expect_text(header("userbus_queue"), "user");
     expect_text(header("userbus_first_failed_at"), "2025-11-24T16:00:00.000000Z");
+    expect_text(header("userbus_attempts"), "1");
+    assert_int_equal(header("userbus_fingerprint").size, 16);
+    assert_null(header("userbus_user").data);
+    assert_null(header("userbus_sequence").data);
     expect_text(header("traceparent"), "00-1");
+}
+
+static void what_a_processor_gave_up_tells_whose_event_it_was(void **state)
+{
+    const broker_header_t headers[] = {{TEXT("userbus_attempts"), TEXT("3")},
+                                       {TEXT("userbus_replayed_at"), TEXT("today")}};
+    const broker_message_t original = {
+        .type = TEXT("user.read"), .headers = headers, .header_count = 2};
+    const death_t death = {.error = "processor-failed",
+                           .reason = "no mail server",
+                           .attempts = 5,
+                           .first_failed_us = 1,
+                           .processor = "exec:mail",
+                           .user_key = TEXT("u-1"),
+                           .sequence = 17};
+    (void)state;
+    dead_letter_make(&letter, &original, "user", &death);
+    expect_text(header("userbus_attempts"), "5"); /* of this life */
+    expect_text(header("userbus_user"), "u-1");
+    expect_text(header("userbus_sequence"), "17");
+    expect_text(header("userbus_reason"), "no mail server");
+    expect_text(header("userbus_replayed_at"), "today");
+    assert_int_equal(letter.message.header_count, 9);
+}
+
+static void equal_causes_have_equal_fingerprints(void **state)
+{
+    char one[FINGERPRINT_SIZE], other[FINGERPRINT_SIZE];
+    (void)state;
+    fingerprint_of(one, "processor-failed", TEXT("user.read"), "exec:mail");
+    assert_string_equal(one, "fcf0d0043053049b"); /* it groups letters of all versions */
+    fingerprint_of(other, "processor-timeout", TEXT("user.read"), "exec:mail");
+    assert_string_not_equal(one, other);
+    fingerprint_of(other, "processor-failed", TEXT("user.create"), "exec:mail");
+    assert_string_not_equal(one, other);
+    fingerprint_of(other, "processor-failed", TEXT("user.read"), "exec:post");
+    assert_string_not_equal(one, other);
+    fingerprint_of(other, "processor-failed", TEXT("user.readexec:"), "mail");
+    assert_string_not_equal(one, other);
 }
 
 static void a_second_failure_keeps_the_time_of_the_first(void **state)
@@ -83,7 +130,7 @@ static void a_second_failure_keeps_the_time_of_the_first(void **state)
     const broker_message_t original = {.headers = headers, .header_count = 2};
     (void)state;
     make(&original);
-    assert_int_equal(letter.message.header_count, 4);
+    assert_int_equal(letter.message.header_count, 6);
     expect_text(header("userbus_error"), "bad-json");
     expect_text(header("userbus_first_failed_at"), "2020-01-01T00:00:00Z");
 }
@@ -129,6 +176,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_the_original_with_the_reason),
+        cmocka_unit_test(what_a_processor_gave_up_tells_whose_event_it_was),
+        cmocka_unit_test(equal_causes_have_equal_fingerprints),
         cmocka_unit_test(a_second_failure_keeps_the_time_of_the_first),
         cmocka_unit_test(the_bounds_of_a_publish_are_kept),
     };

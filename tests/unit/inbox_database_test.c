@@ -16,6 +16,9 @@
 #include "pipeline/clock.h"
 #include "proto/errors.h"
 
+#define KEEP_US ((int64_t)30 * 24 * 3600 * 1000000)
+
+static const inbox_limits_t limits = {KEEP_US, 100000000};
 static char folder[64], path[128], url[160];
 static inbox_database_t *database;
 static detail_t detail;
@@ -36,6 +39,7 @@ static int set_up(void **state)
     snprintf(url, sizeof(url), "sqlite:%s", path);
     now_us = clock_wall_us();
     well(inbox_database_open(&database, url, &detail));
+    inbox_database_limit(database, &limits);
     return 0;
 }
 
@@ -62,9 +66,11 @@ static void reopen(void)
 
 static bool mark(const char *message_id)
 {
-    bool is_new = false;
-    well(inbox_mark(database, text_of(message_id), &is_new));
-    return is_new;
+    const inbox_message_t message = {text_of(message_id), EVENT_USER_READ, 1};
+    inbox_marked_t marked;
+    well(inbox_mark(database, &message, INBOX_PROCESSED, &marked));
+    assert_int_not_equal(marked, MARKED_AGAIN);
+    return marked == MARKED_NEW;
 }
 
 static inbox_totals_t totals(void)
@@ -88,6 +94,14 @@ static incoming_event_t about(const char *key, int64_t sequence, const char *tim
                               .sequence = sequence};
 }
 
+static void apply(const char *processor, const incoming_event_t *event)
+{
+    sequence_step_t step;
+    rejection_t why;
+    well(projection_keep(database, event, &step));
+    well(processor_run(processor_find(processor), database, event, &why));
+}
+
 static void process(const char *processor, const incoming_event_t *event)
 {
     static int number;
@@ -95,7 +109,7 @@ static void process(const char *processor, const incoming_event_t *event)
     snprintf(id, sizeof(id), "event-%d", ++number);
     well(inbox_begin(database, now_us));
     assert_true(mark(id));
-    well(processor_find(processor)->run(database, event));
+    apply(processor, event);
     well(inbox_commit(database));
 }
 
@@ -268,8 +282,8 @@ static void a_rollback_takes_all_back(void **state)
     (void)state;
     well(inbox_begin(database, now_us));
     assert_true(mark("m-1"));
-    well(processor_find("register_processor")->run(database, &event));
-    inbox_tally(database, EVENT_USER_CREATE);
+    apply("register_processor", &event);
+    inbox_tally(database, EVENT_USER_CREATE, 1);
     inbox_rollback(database);
     inbox_rollback(database); /* fine without a transaction */
     well(inbox_begin(database, now_us));
@@ -297,7 +311,7 @@ static void messages_are_counted(void **state)
         well(inbox_begin(database, now_us));
         for (int tally = 0; tally < TALLY_COUNT; tally++)
             for (int i = 0; i <= tally; i++)
-                inbox_tally(database, tally);
+                inbox_tally(database, tally, 1);
         well(inbox_commit(database));
     }
     for (int tally = 0; tally < TALLY_COUNT; tally++)
@@ -314,13 +328,13 @@ static void the_inbox_forgets_what_is_too_old(void **state)
     assert_true(mark("younger"));
     well(inbox_commit(database));
     /* As old as allowed: both are still known. */
-    well(inbox_begin(database, now_us + INBOX_KEEP_US));
+    well(inbox_begin(database, now_us + KEEP_US));
     well(inbox_commit(database));
     well(inbox_begin(database, now_us));
     assert_false(mark("old"));
     inbox_rollback(database);
     /* A microsecond later the older one is not. */
-    well(inbox_begin(database, now_us + INBOX_KEEP_US + 1));
+    well(inbox_begin(database, now_us + KEEP_US + 1));
     well(inbox_commit(database));
     well(inbox_begin(database, now_us));
     assert_true(mark("old"));
@@ -341,7 +355,7 @@ static void old_rows_go_in_ranges(void **state)
     }
     well(inbox_commit(database));
     for (int commits = 1; commits <= 2; commits++) {
-        well(inbox_begin(database, now_us + 2 * INBOX_KEEP_US));
+        well(inbox_begin(database, now_us + 2 * KEEP_US));
         well(inbox_commit(database));
     }
     well(inbox_begin(database, now_us));
@@ -351,20 +365,226 @@ static void old_rows_go_in_ranges(void **state)
     inbox_rollback(database);
 }
 
+/* More than the limit allows: the oldest go, counted, though they are not too old. */
+static void too_many_messages_are_forgotten_early_and_told(void **state)
+{
+    const inbox_limits_t few = {KEEP_US, 10};
+    (void)state;
+    inbox_database_limit(database, &few);
+    well(inbox_begin(database, now_us));
+    for (int i = 0; i < 15; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "m-%d", i);
+        assert_true(mark(id));
+    }
+    well(inbox_commit(database));
+    assert_int_equal(inbox_cut_short(database), 5);
+    assert_int_equal(totals().tallies[TALLY_CUT_SHORT], 5);
+    well(inbox_begin(database, now_us));
+    assert_false(mark("m-5"));
+    assert_true(mark("m-4"));
+    inbox_rollback(database);
+    well(inbox_begin(database, now_us));
+    well(inbox_commit(database));
+    assert_int_equal(inbox_cut_short(database), 0);
+}
+
+static void without_a_retention_nothing_is_too_old(void **state)
+{
+    const inbox_limits_t for_ever = {0, 100};
+    (void)state;
+    inbox_database_limit(database, &for_ever);
+    well(inbox_begin(database, now_us));
+    assert_true(mark("m-1"));
+    well(inbox_commit(database));
+    well(inbox_begin(database, now_us + 100 * KEEP_US));
+    well(inbox_commit(database));
+    well(inbox_begin(database, now_us + 100 * KEEP_US));
+    assert_false(mark("m-1"));
+    inbox_rollback(database);
+}
+
+/* --- what became of a message ------------------------------------------------------------------ */
+
+static inbox_marked_t mark_as(const char *message_id, inbox_outcome_t outcome)
+{
+    const inbox_message_t message = {text_of(message_id), EVENT_USER_UPDATE, 7};
+    inbox_marked_t marked;
+    well(inbox_mark(database, &message, outcome, &marked));
+    return marked;
+}
+
+static void only_the_dead_may_come_again(void **state)
+{
+    (void)state;
+    well(inbox_begin(database, now_us));
+    assert_int_equal(mark_as("m-1", INBOX_DEAD), MARKED_NEW);
+    assert_int_equal(mark_as("m-1", INBOX_WAITING), MARKED_AGAIN);
+    assert_int_equal(mark_as("m-1", INBOX_PROCESSED), MARKED_KNOWN); /* it waits */
+    well(inbox_settle(database, TEXT("m-1"), INBOX_DEAD));
+    assert_int_equal(mark_as("m-1", INBOX_PROCESSED), MARKED_AGAIN);
+    assert_int_equal(mark_as("m-1", INBOX_PROCESSED), MARKED_KNOWN);
+    assert_int_equal(mark_as("m-1", INBOX_DEAD), MARKED_KNOWN); /* done is done */
+    assert_int_equal(mark_as("m-1", INBOX_PROCESSED), MARKED_KNOWN);
+    well(inbox_commit(database));
+}
+
+static void what_a_run_did_can_be_undone_alone(void **state)
+{
+    (void)state;
+    const incoming_event_t event = about("u-1", 1, "t1");
+    well(inbox_begin(database, now_us));
+    assert_true(mark("m-1"));
+    well(inbox_savepoint(database));
+    apply("register_processor", &event);
+    well(inbox_undo(database));
+    well(inbox_release(database));
+    well(inbox_savepoint(database));
+    well(inbox_release(database));
+    well(inbox_commit(database));
+    assert_int_equal(totals().users, 0);
+    well(inbox_begin(database, now_us));
+    assert_false(mark("m-1"));
+    inbox_rollback(database);
+}
+
+/* --- sequences -------------------------------------------------------------------------------- */
+
+static void expect_step(int64_t last, int64_t missing, int64_t sequence, int64_t jumped, bool heals)
+{
+    const sequence_step_t step = sequence_step(last, missing, sequence);
+    assert_int_equal(step.missing, jumped);
+    assert_int_equal(step.heals, heals);
+}
+
+static void a_step_tells_what_is_missing(void **state)
+{
+    (void)state;
+    expect_step(3, 0, 4, 0, false);
+    expect_step(3, 0, 5, 1, false);
+    expect_step(3, 2, 9, 5, false);
+    expect_step(9, 1, 8, 0, true);
+    expect_step(9, 0, 8, 0, false); /* nothing is missing, so it is one that comes again */
+    expect_step(9, 1, 9, 0, false);
+    expect_step(0, 0, 9, 0, false); /* what came before the first one is not ours */
+}
+
+static void note(const char *user_key, int64_t sequence)
+{
+    const incoming_event_t event = about(user_key, sequence, "t");
+    process("count_user_viewing_processor", &event);
+}
+
+/* One that is to run later. */
+static void arrive(const char *user_key, int64_t sequence)
+{
+    const incoming_event_t event = about(user_key, sequence, "t");
+    sequence_step_t step;
+    well(inbox_begin(database, now_us));
+    well(projection_arrive(database, &event, &step));
+    well(inbox_commit(database));
+}
+
+static void expect_gaps(int64_t gaps, int64_t healed)
+{
+    const inbox_totals_t seen = totals();
+    assert_int_equal(seen.tallies[TALLY_GAPS], gaps);
+    assert_int_equal(seen.tallies[TALLY_GAPS_HEALED], healed);
+}
+
+static void gaps_are_counted_per_user_and_may_heal(void **state)
+{
+    (void)state;
+    note("u-1", 5); /* what came before is not ours */
+    note("u-2", 1);
+    note("u-1", 6);
+    note("u-1", 0); /* untold */
+    note("u-2", 2);
+    expect_gaps(0, 0);
+    note("u-1", 9);
+    expect_gaps(2, 0);
+    note("u-1", 8);
+    expect_gaps(2, 1);
+    note("u-2", 1); /* old, but nothing of this user is missing */
+    note("u-1", 10);
+    expect_gaps(2, 1);
+    note("u-1", 7);
+    note("u-1", 7);
+    expect_gaps(2, 2);
+    reopen();
+    inbox_database_limit(database, &limits);
+    note("u-1", 12);
+    expect_gaps(3, 2);
+}
+
+/* Its sequence counts when it arrives, and what it tells when it runs, which changes no count again. */
+static void an_event_that_waits_is_noted_once(void **state)
+{
+    incoming_event_t third = about("u-1", 3, "t3");
+    rejection_t why;
+    (void)state;
+    arrive("u-1", 2); /* of a user whom nobody knows yet */
+    arrive("u-1", 0);
+    arrive("u-1", 3);
+    arrive("u-1", 6);
+    expect_gaps(2, 0);
+    arrive("u-1", 4);
+    expect_gaps(2, 1);
+    assert_int_equal(totals().users, 1);
+    third.email = TEXT("new@example.org");
+    well(inbox_begin(database, now_us));
+    well(projection_keep_arrived(database, &third));
+    well(processor_run(processor_find("notify_user_update"), database, &third, &why));
+    well(inbox_commit(database));
+    expect_gaps(2, 1);
+    expect_user("new@example.org|Ada Lovelace|unregistered at ''|0 views|1 updates, last "
+                "'t3'|valid, disabled ''");
+    note("u-1", 5);
+    note("u-1", 7);
+    expect_gaps(2, 2);
+}
+
 /* --- files ------------------------------------------------------------------------------------ */
+
+/* As the first version left it. */
+static void a_file_of_the_first_version_is_taken_over(void **state)
+{
+    static const char first[] =
+        "DROP TABLE waiting;"
+        "ALTER TABLE user DROP COLUMN arrived; ALTER TABLE user DROP COLUMN missing;"
+        "ALTER TABLE inbox DROP COLUMN kind; ALTER TABLE inbox DROP COLUMN sequence;"
+        "ALTER TABLE inbox DROP COLUMN outcome; PRAGMA user_version = 1";
+    (void)state;
+    const incoming_event_t event = about("u-1", 4, "t1");
+    process("register_processor", &event);
+    well(inbox_begin(database, now_us));
+    assert_true(mark("old"));
+    well(inbox_commit(database));
+    assert_int_equal(sqlite_file_exec(inbox_database_file(database), first), SQLITE_OK);
+    reopen();
+    assert_int_equal(totals().registered, 1);
+    well(inbox_begin(database, now_us));
+    assert_false(mark("old"));
+    inbox_rollback(database);
+    note("u-1", 5);
+    expect_gaps(0, 0);
+    note("u-1", 7); /* the projection knew the last one */
+    expect_gaps(1, 0);
+}
 
 static void two_workers_share_a_file(void **state)
 {
     inbox_database_t *other = NULL;
-    bool is_new = true;
+    const inbox_message_t message = {TEXT("m-1"), EVENT_USER_READ, 1};
+    inbox_marked_t marked;
     (void)state;
     well(inbox_database_open(&other, url, &detail));
     well(inbox_begin(database, now_us));
     assert_true(mark("m-1"));
     well(inbox_commit(database));
     well(inbox_begin(other, now_us));
-    well(inbox_mark(other, TEXT("m-1"), &is_new));
-    assert_false(is_new);
+    well(inbox_mark(other, &message, INBOX_PROCESSED, &marked));
+    assert_int_equal(marked, MARKED_KNOWN);
     well(inbox_commit(other));
     inbox_database_close(&other);
 }
@@ -380,9 +600,11 @@ static void a_look_changes_nothing(void **state)
     well(inbox_totals_read(looking, &seen));
     assert_int_equal(seen.registered, 1);
     assert_int_equal(inbox_begin(looking, now_us), 0); /* promises no write yet */
-    bool is_new;
-    assert_int_equal(inbox_mark(looking, TEXT("m"), &is_new), ERR_STORE_UNAVAILABLE);
-    assert_false(is_new);
+    const inbox_message_t message = {TEXT("m"), EVENT_USER_READ, 1};
+    inbox_marked_t marked;
+    assert_int_equal(inbox_mark(looking, &message, INBOX_PROCESSED, &marked),
+                     ERR_STORE_UNAVAILABLE);
+    assert_int_equal(marked, MARKED_KNOWN);
     inbox_database_close(&looking);
 }
 
@@ -446,6 +668,14 @@ int main(void)
         TEST(messages_are_counted),
         TEST(the_inbox_forgets_what_is_too_old),
         TEST(old_rows_go_in_ranges),
+        TEST(too_many_messages_are_forgotten_early_and_told),
+        TEST(without_a_retention_nothing_is_too_old),
+        TEST(only_the_dead_may_come_again),
+        TEST(what_a_run_did_can_be_undone_alone),
+        TEST(a_step_tells_what_is_missing),
+        TEST(gaps_are_counted_per_user_and_may_heal),
+        TEST(an_event_that_waits_is_noted_once),
+        TEST(a_file_of_the_first_version_is_taken_over),
         TEST(two_workers_share_a_file),
         TEST(a_look_changes_nothing),
         TEST(a_missing_file_is_told_and_not_made),
