@@ -17,6 +17,39 @@ static const option_t runserver_options[] = {
 
 static const option_t json_options[] = {JSON_OPTION, {0}};
 
+/* Of `broker dead_letters`. */
+/* clang-format off */
+#define LETTER_OPTIONS                                                                             \
+    {"--event", "TYPE", "only those of an event type, such as user.update"},                       \
+    {"--user", "ID|EMAIL", "only those of one user"},                                              \
+    {"--fingerprint", "F", "only those of one cause, as `list` shows it"},                         \
+    {"--older-than", "AGE", "only those that first failed longer ago, such as 90s, 15m, 2h, 7d"},  \
+    {"--newer-than", "AGE", "only those that first failed less long ago"},                         \
+    {"--id", "MESSAGE_ID", "only this one"},                                                       \
+    {"--queue", "QUEUE", "dead letters of this queue instead of `user`"},                          \
+    JSON_OPTION
+/* clang-format on */
+
+static const option_t letters_list_options[] = {
+    LETTER_OPTIONS, {"--limit", "N", "causes at most"}, {0}};
+
+static const option_t letters_show_options[] = {
+    LETTER_OPTIONS, {"--limit", "N", "letters at most; 10 unless told"}, {0}};
+
+static const option_t letters_replay_options[] = {
+    LETTER_OPTIONS,
+    {"--limit", "N", "letters at most; of each user the oldest first"},
+    {"--rate", "N", "letters a second at most"},
+    {"--dry-run", NULL, "only count what would be replayed"},
+    {0}};
+
+static const option_t letters_discard_options[] = {
+    LETTER_OPTIONS,
+    {"--all", NULL, "every letter; needed when there is no filter"},
+    {"--limit", "N", "letters at most"},
+    {"--dry-run", NULL, "only count what would be discarded"},
+    {0}};
+
 const command_t commands[] = {
     {"runserver", "", 0, runserver_options, "serve the REST API and publish every event",
      runserver_command},
@@ -24,6 +57,17 @@ const command_t commands[] = {
      list_queues_command},
     {"broker start", "<queue>", 1, json_options, "consume a queue and run its processors",
      start_command},
+    {"broker dead_letters list", "", 0, letters_list_options,
+     "print the dead letters by cause; none is taken away", dead_letters_list_command},
+    {"broker dead_letters show", "", 0, letters_show_options,
+     "print dead letters whole; none is taken away", dead_letters_show_command},
+    {"broker dead_letters replay", "", 0, letters_replay_options,
+     "send dead letters to their queue again, with the same ids, in order per user; each is "
+     "deleted "
+     "once that is confirmed",
+     dead_letters_replay_command},
+    {"broker dead_letters discard", "", 0, letters_discard_options, "delete dead letters",
+     dead_letters_discard_command},
     {"report", "", 0, json_options, "print what the worker made of the events", report_command},
     {"check", "", 0, json_options,
      "tell what is wrong with settings, database, broker or topology, and what to do",

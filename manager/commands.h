@@ -9,6 +9,10 @@
 int runserver_command(const command_context_t *context);
 int list_queues_command(const command_context_t *context);
 int start_command(const command_context_t *context);
+int dead_letters_list_command(const command_context_t *context);
+int dead_letters_show_command(const command_context_t *context);
+int dead_letters_replay_command(const command_context_t *context);
+int dead_letters_discard_command(const command_context_t *context);
 int check_command(const command_context_t *context);
 int report_command(const command_context_t *context);
 

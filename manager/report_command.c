@@ -6,6 +6,7 @@
 
 #include "actors/consumer/inbox_database.h"
 #include "manager/commands.h"
+#include "manager/output.h"
 #include "proto/errors.h"
 
 enum { USERS_SHOWN = 20, TIME_WIDTH = 27 };
@@ -40,13 +41,6 @@ enum {
 };
 
 /* --- as JSON ---------------------------------------------------------------------------------- */
-
-/* null for what was never told, and for what is no text: anybody may have written the file. */
-static json_t *text_json(text_t text)
-{
-    json_t *value = text.size > 0 ? json_stringn(text.data, text.size) : NULL;
-    return value != NULL ? value : json_null();
-}
 
 static void add_user_json(void *context, const projected_user_t *user)
 {
@@ -84,33 +78,19 @@ static int print_json(inbox_database_t *database, const inbox_totals_t *totals)
     add_troubles_json(report, totals);
     int error = inbox_walk_users(database, USERS_SHOWN, add_user_json, users);
     must(json_object_set_new(report, "users", users) == 0);
-    if (error == 0) {
-        must(json_dumpf(report, stdout, 0) == 0);
-        putchar('\n');
-    }
-    json_decref(report);
+    if (error == 0)
+        print_json_line(report);
+    else
+        json_decref(report);
     return error;
 }
 
 /* --- as a table ------------------------------------------------------------------------------- */
 
-/* Whoever registered with such an email must not steer the operator's terminal. */
-static void print_safely(text_t text)
-{
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned char byte = (unsigned char)text.data[i];
-        bool is_c1 = byte == 0xc2 && i + 1 < text.size && (unsigned char)text.data[i + 1] < 0xa0;
-        i += is_c1;
-        putchar(is_c1 || byte < 0x20 || byte == 0x7f ? '?' : byte);
-    }
-}
-
 static void print_time(text_t text, bool is_so)
 {
     text_t shown = text.size > 0 ? text : is_so ? TEXT("at some time") : TEXT("-");
-    int gap = (int)shown.size < TIME_WIDTH ? TIME_WIDTH - (int)shown.size : 0;
-    print_safely(shown);
-    printf("%*s  ", gap, "");
+    print_column(shown, TIME_WIDTH);
 }
 
 static void print_user(void *context, const projected_user_t *user)

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manager/usage.h"
 
+enum { OPTIONS_IN_LINE = 4 };
+
 static void print_command(FILE *to, const command_t *command)
 {
-    fprintf(to, "  userbus %s%s%s", command->words, command->operands[0] != '\0' ? " " : "",
-            command->operands);
-    for (const option_t *option = command->options; option->name != NULL; option++)
+    size_t count = 0;
+    while (command->options[count].name != NULL)
+        count++;
+    fprintf(to, "  userbus %s%s%s%s", command->words, command->operands[0] != '\0' ? " " : "",
+            command->operands, count > OPTIONS_IN_LINE ? " [OPTION…]" : "");
+    for (const option_t *option = command->options;
+         count <= OPTIONS_IN_LINE && option->name != NULL; option++)
         fprintf(to, " [%s%s%s]", option->name, option->value != NULL ? " " : "",
                 option->value != NULL ? option->value : "");
     fprintf(to, "\n      %s\n", command->summary);

@@ -523,6 +523,11 @@ void broker_ack(broker_connection_t *self, uint64_t tag, bool multiple)
     broker_encode_ack(&self->out, CHANNEL, tag, multiple);
 }
 
+void broker_requeue(broker_connection_t *self, uint64_t tag)
+{
+    broker_encode_requeue(&self->out, CHANNEL, tag);
+}
+
 int broker_flush(broker_connection_t *self, detail_t *detail)
 {
     self->flushed = self->out.size;

@@ -116,6 +116,9 @@ uint64_t broker_publish(broker_connection_t *self, const broker_message_t *messa
 /* Encodes an ack of one delivery, or of all up to it. */
 void broker_ack(broker_connection_t *self, uint64_t tag, bool multiple);
 
+/* Encodes a nack that puts one delivery back into its queue. */
+void broker_requeue(broker_connection_t *self, uint64_t tag);
+
 /* Lets the buffer go: writes what the socket takes now and leaves the rest to broker_next. Never
  * waits. */
 int broker_flush(broker_connection_t *self, detail_t *detail) __attribute__((warn_unused_result));

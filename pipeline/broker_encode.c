@@ -142,3 +142,9 @@ void broker_encode_ack(text_buffer_t *out, uint16_t channel, uint64_t tag, bool 
     amqp_basic_ack_t ack = {.delivery_tag = tag, .multiple = multiple};
     put_method(out, channel, AMQP_BASIC_ACK_METHOD, &ack);
 }
+
+void broker_encode_requeue(text_buffer_t *out, uint16_t channel, uint64_t tag)
+{
+    amqp_basic_nack_t nack = {.delivery_tag = tag, .requeue = 1};
+    put_method(out, channel, AMQP_BASIC_NACK_METHOD, &nack);
+}

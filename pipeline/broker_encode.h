@@ -18,4 +18,7 @@ void broker_encode_publish(text_buffer_t *out, uint16_t channel, size_t frame_ma
 
 void broker_encode_ack(text_buffer_t *out, uint16_t channel, uint64_t tag, bool multiple);
 
+/* basic.nack of one delivery, which goes back into its queue. */
+void broker_encode_requeue(text_buffer_t *out, uint16_t channel, uint64_t tag);
+
 #endif

@@ -124,12 +124,26 @@ static void an_ack_names_its_delivery(void **state)
     text_buffer_fini(&out);
 }
 
+static void a_requeue_is_a_nack_of_one(void **state)
+{
+    (void)state;
+    text_buffer_t out = {0};
+    size_t offset = 0;
+    broker_encode_requeue(&out, 1, 258);
+    frame_view_t nack = next_frame(&out, &offset);
+    assert_int_equal(number(nack.payload, 4), 0x003c0078); /* basic.nack */
+    assert_int_equal(number(nack.payload + 4, 8), 258);
+    assert_int_equal(nack.payload[12], 2); /* requeue, and not multiple */
+    text_buffer_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_publish_is_a_method_a_header_and_a_body),
         cmocka_unit_test(a_large_body_is_cut_into_frames),
         cmocka_unit_test(an_ack_names_its_delivery),
+        cmocka_unit_test(a_requeue_is_a_nack_of_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
