@@ -22,7 +22,12 @@ consumer_conf_t consumer_conf_of(const settings_t *settings, const char *queue)
                              .handlers = settings->handlers,
                              .handler_count = settings->handler_count,
                              .inbox_retention_s = settings->inbox_retention,
-                             .inbox_max_messages = settings->inbox_max_messages};
+                             .inbox_max_messages = settings->inbox_max_messages,
+                             .waiting = {.retry = {.base_ms = settings->processor_retry_base,
+                                                   .cap_ms = settings->processor_retry_cap,
+                                                   .tries = settings->processor_tries},
+                                         .timeout_ms = settings->processor_timeout,
+                                         .max_events = settings->waiting_max_events}};
 }
 
 int worker_settings_check(const settings_t *settings, detail_t *detail)

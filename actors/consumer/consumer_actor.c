@@ -5,16 +5,18 @@
  * one answer: nothing more is acked, the connection is closed, and after a pause a new one declares,
  * subscribes and gets again all that was not acked. What had been committed is then a duplicate,
  * and a dead letter that was returned or refused is made anew.
+ *
+ * Waiting events have their turn in every state, also without a broker.
  */
 #include "actors/consumer/consumer_actor.h"
 
 #include <poll.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-#include "actors/consumer/dead_letter.h"
-#include "actors/consumer/handler_table.h"
-#include "actors/consumer/inbox_database.h"
+#include "actors/consumer/intake.h"
 #include "actors/consumer/pending_letters.h"
+#include "actors/consumer/queue_claim.h"
 #include "pipeline/clock.h"
 #include "pipeline/failpoint.h"
 #include "pipeline/log.h"
@@ -23,15 +25,16 @@
 enum {
     BATCH_MAX = 256, /* half of what a commit trims from the inbox */
     LETTERS_MAX_BYTES =
-        4 << 20,       /* of dead letters ends a batch, since they wait in memory for its end */
-    SAMPLE_MS = 10000, /* at most one line about gaps in it, and one about a cut retention */
+        4 << 20,      /* of dead letters ends a batch, since they wait in memory for its end */
+    STANDBY_MS = 500, /* between two looks whether the other worker has ended */
     CLOSE_RESERVE_MS = 1200, /* of a stop's deadline, for the good-bye to the broker */
 };
 
 typedef enum consumer_state {
+    CONSUMER_STANDBY,      /* another worker has the queue and the file */
     CONSUMER_DISCONNECTED, /* the dialer is after a connection */
     CONSUMER_CONSUMING,
-    CONSUMER_STOPPING, /* takes no more deliveries, waits for the confirms of dead letters */
+    CONSUMER_STOPPING, /* takes no more deliveries; waits for confirms and for what runs */
     CONSUMER_ENDED,
     CONSUMER_STATE_COUNT
 } consumer_state_t;
@@ -48,26 +51,29 @@ typedef struct consumer {
     consumer_state_t state;
     handler_table_t handlers;
     inbox_database_t *database;
+    int claim_fd;         /* -1: another worker has it */
+    waiting_runs_t *runs; /* NULL while standing by */
+    intake_t intake;
     broker_connection_t *connection; /* NULL unless consuming or stopping */
+    bool is_blocked;                 /* it takes no letters now */
     pending_letters_t letters;
     batch_t batch;
+    uint64_t held_first, held_last; /* deliveries whose ack is held back; 0: none */
     frame_reader_t reader;
     broker_dialer_t *dialer;
-    /* monotonic */
-    int64_t stop_by_ms, next_gap_line_ms, next_cut_line_ms;
-    int64_t gaps_untold, cut_untold; /* since the last line about them */
+    int64_t stop_by_ms; /* monotonic */
 } consumer_t;
 
 static void set_state(consumer_t *self, consumer_state_t next)
 {
     static const char *const names[CONSUMER_STATE_COUNT] = {
-        [CONSUMER_DISCONNECTED] = "disconnected",
-        [CONSUMER_CONSUMING] = "consuming",
-        [CONSUMER_STOPPING] = "stopping",
+        [CONSUMER_STANDBY] = "standing_by", [CONSUMER_DISCONNECTED] = "disconnected",
+        [CONSUMER_CONSUMING] = "consuming", [CONSUMER_STOPPING] = "stopping",
         [CONSUMER_ENDED] = "ended",
     };
     static const bool legal[CONSUMER_STATE_COUNT][CONSUMER_STATE_COUNT] = {
-        [CONSUMER_DISCONNECTED] = {[CONSUMER_CONSUMING] = true, [CONSUMER_ENDED] = true},
+        [CONSUMER_STANDBY] = {[CONSUMER_DISCONNECTED] = true, [CONSUMER_ENDED] = true},
+        [CONSUMER_DISCONNECTED] = {[CONSUMER_CONSUMING] = true, [CONSUMER_STOPPING] = true},
         [CONSUMER_CONSUMING] = {[CONSUMER_DISCONNECTED] = true, [CONSUMER_STOPPING] = true},
         [CONSUMER_STOPPING] = {[CONSUMER_ENDED] = true},
     };
@@ -82,6 +88,10 @@ static void disconnect(consumer_t *self)
 {
     broker_close(&self->connection);
     pending_letters_clear(&self->letters);
+    self->held_first = self->held_last = 0;
+    self->is_blocked = false;
+    if (self->runs != NULL)
+        waiting_runs_disconnected(self->runs);
 }
 
 static void report_failure(const consumer_t *self, int error, const detail_t *why)
@@ -125,6 +135,7 @@ static int on_confirm(consumer_t *self, const broker_event_t *event, detail_t *d
 {
     (void)detail;
     pending_letters_confirm(&self->letters, event->tag, event->multiple, ack, self);
+    waiting_runs_confirm(self->runs, event->tag, event->multiple);
     FAILPOINT("consumer.letter_confirmed");
     return 0;
 }
@@ -155,68 +166,6 @@ static int database_failed(int error, detail_t *detail)
                       error_info(error)->slug);
 }
 
-/* Gaps may come in floods, so a line tells what came since the last one. */
-static void note_gap(consumer_t *self, const incoming_event_t *event, const sequence_step_t *step)
-{
-    self->gaps_untold += step->missing;
-    if (self->gaps_untold == 0 || clock_mono_ms() < self->next_gap_line_ms)
-        return;
-    log_event(LOG_WARN, self->self.name, "sequence_gap", LOG_INT("missing", self->gaps_untold),
-              LOG_TEXT("last_user", event->user_key), LOG_INT("before_sequence", event->sequence));
-    self->gaps_untold = 0;
-    self->next_gap_line_ms = clock_mono_ms() + SAMPLE_MS;
-}
-
-/* Marks the message as seen and runs its processor, in the open transaction. */
-static int process(consumer_t *self, const incoming_event_t *event)
-{
-    const processor_t *processor = self->handlers.by_kind[event->kind];
-    const inbox_message_t message = {event->message_id, (int)event->kind, event->sequence};
-    inbox_marked_t marked;
-    sequence_step_t step = {0};
-    rejection_t why;
-    if (processor == NULL) {
-        inbox_tally(self->database, TALLY_UNHANDLED, 1);
-        log_event(LOG_DEBUG, self->self.name, "unhandled",
-                  LOG_TEXT("message_id", event->message_id),
-                  LOG_STR("type", event_kind_name(event->kind)));
-        return 0;
-    }
-    int error = inbox_mark(self->database, &message, INBOX_PROCESSED, &marked);
-    FAILPOINT("consumer.marked");
-    if (error == 0 && marked != MARKED_KNOWN)
-        error = projection_keep(self->database, event, &step);
-    if (error == 0 && marked != MARKED_KNOWN)
-        error = processor_run(processor, self->database, event, &why);
-    if (step.missing > 0)
-        note_gap(self, event, &step);
-    inbox_tally(self->database, marked == MARKED_KNOWN ? TALLY_DUPLICATE : (int)event->kind, 1);
-    inbox_tally(self->database, TALLY_REPLAYED, marked == MARKED_AGAIN);
-    log_event(LOG_DEBUG, self->self.name, marked == MARKED_KNOWN ? "duplicate" : "processed",
-              LOG_TEXT("message_id", event->message_id),
-              LOG_STR("type", event_kind_name(event->kind)), LOG_STR("processor", processor->name));
-    return error;
-}
-
-/* A message that nobody can read; it is marked, so that whoever counts ids finds it. */
-static int reject(consumer_t *self, const broker_event_t *delivery, const rejection_t *why,
-                  detail_t *detail)
-{
-    const broker_message_t *message = &delivery->message;
-    const inbox_message_t unread = {
-        message->message_id,
-        message->type.size > 0 ? event_kind_parse(message->type) : INBOX_KIND_UNKNOWN, 0};
-    const death_t death = {.error = why->slug,
-                           .reason = why->reason.text,
-                           .attempts = 1,
-                           .first_failed_us = clock_wall_us(),
-                           .processor = ""};
-    inbox_marked_t marked;
-    int error =
-        message->message_id.size > 0 ? inbox_mark(self->database, &unread, INBOX_DEAD, &marked) : 0;
-    return error != 0 ? database_failed(error, detail) : bury(self, delivery, &death, detail);
-}
-
 /* The batch grows by the delivery, which opens it when it is the first. */
 static int join_batch(consumer_t *self, uint64_t tag)
 {
@@ -235,41 +184,49 @@ static int join_batch(consumer_t *self, uint64_t tag)
 
 static int on_delivery(consumer_t *self, const broker_event_t *delivery, detail_t *detail)
 {
-    incoming_event_t event;
-    rejection_t why;
+    taken_t taken;
     if (self->state == CONSUMER_STOPPING)
         return 0; /* it goes back to the queue with the connection */
     FAILPOINT("consumer.delivered");
     int error = join_batch(self, delivery->tag);
     if (error != 0)
         return database_failed(error, detail);
-    if (incoming_event_parse(&event, &delivery->message, &why)) {
-        error = process(self, &event);
-        error = error != 0 ? database_failed(error, detail) : 0;
-    } else {
-        error = reject(self, delivery, &why, detail);
-    }
-    incoming_event_fini(&event);
+    error = intake_take(&self->intake, &delivery->message, &taken);
+    if (error != 0)
+        error = database_failed(error, detail);
+    else if (taken.is_dead)
+        error = bury(self, delivery, &taken.death, detail);
+    taken_fini(&taken);
     return error;
 }
 
-static void note_cut(consumer_t *self)
+/* While no more may wait, the acks of what is committed are held back, so that the prefetch is used up. */
+static void ack_deliveries(consumer_t *self, uint64_t first, uint64_t last)
 {
-    self->cut_untold += inbox_cut_short(self->database);
-    if (self->cut_untold == 0 || clock_mono_ms() < self->next_cut_line_ms)
+    if (self->held_first == 0)
+        self->held_first = first;
+    self->held_last = last;
+    if (waiting_runs_is_full(self->runs))
         return;
-    log_event(LOG_WARN, self->self.name, "retention_cut_short",
-              LOG_INT("messages", self->cut_untold),
-              LOG_INT("inbox_max_messages", self->conf.inbox_max_messages));
-    self->cut_untold = 0;
-    self->next_cut_line_ms = clock_mono_ms() + SAMPLE_MS;
+    pending_letters_ack_batch(&self->letters, self->held_first, self->held_last, ack, self);
+    self->held_first = self->held_last = 0;
+}
+
+static void abandon_batch(consumer_t *self)
+{
+    inbox_rollback(self->database);
+    waiting_runs_rolled_back(self->runs);
+    self->batch.count = 0;
 }
 
 static int end_batch(consumer_t *self, detail_t *detail)
 {
     batch_t *batch = &self->batch;
-    if (batch->count == 0)
+    if (batch->count == 0) {
+        if (self->held_first != 0)
+            ack_deliveries(self, self->held_first, self->held_last);
         return 0;
+    }
     int error = 0;
     if (FAILPOINT_ON("consumer.ack_early")) {
         ack(self, batch->last_tag, true);
@@ -279,18 +236,15 @@ static int end_batch(consumer_t *self, detail_t *detail)
     if (error == 0)
         error = inbox_commit(self->database);
     FAILPOINT("consumer.committed");
-    batch->count = 0;
-    if (error != 0)
+    if (error != 0) {
+        abandon_batch(self);
         return database_failed(error, detail);
-    note_cut(self);
-    pending_letters_ack_batch(&self->letters, batch->first_tag, batch->last_tag, ack, self);
+    }
+    batch->count = 0;
+    waiting_runs_committed(self->runs);
+    intake_note_cut(&self->intake);
+    ack_deliveries(self, batch->first_tag, batch->last_tag);
     return 0;
-}
-
-static void abandon_batch(consumer_t *self)
-{
-    inbox_rollback(self->database);
-    self->batch.count = 0;
 }
 
 /* --- what the broker says --------------------------------------------------------------------- */
@@ -306,6 +260,7 @@ static int on_cancelled(consumer_t *self, const broker_event_t *event, detail_t 
 static int on_blocked(consumer_t *self, const broker_event_t *event, detail_t *detail)
 {
     (void)detail;
+    self->is_blocked = true;
     log_event(LOG_WARN, self->self.name, "blocked", LOG_TEXT("reason", event->reply_text));
     return 0;
 }
@@ -314,6 +269,7 @@ static int on_unblocked(consumer_t *self, const broker_event_t *event, detail_t 
 {
     (void)event;
     (void)detail;
+    self->is_blocked = false;
     log_event(LOG_INFO, self->self.name, "unblocked", LOG_STR("queue", self->conf.topology.queue));
     return 0;
 }
@@ -354,8 +310,48 @@ static int take_batch(consumer_t *self, bool *more, detail_t *detail)
 
 /* --- turns: what is done in each state; only an error that ends the actor is returned ----------- */
 
+/* Nothing that waits is known before the claim is ours, and what is known then is all. */
+static int take_claim(consumer_t *self, detail_t *detail)
+{
+    const consumer_conf_t *conf = &self->conf;
+    const waiting_conf_t waiting = {.actor = self->self.name,
+                                    .queue = conf->topology.queue,
+                                    .database = self->database,
+                                    .handlers = &self->handlers,
+                                    .rules = conf->waiting};
+    int error = queue_claim_take(&self->claim_fd, conf->database_url, conf->topology.queue, detail);
+    if (error != 0 || self->claim_fd < 0)
+        return error;
+    error = waiting_runs_open(&self->runs, &waiting, detail);
+    self->intake = (intake_t){.actor = self->self.name,
+                              .database = self->database,
+                              .handlers = &self->handlers,
+                              .runs = self->runs};
+    return error;
+}
+
+static int turn_standby(consumer_t *self, detail_t *detail)
+{
+    int error = take_claim(self, detail);
+    if (error == 0 && self->claim_fd >= 0)
+        set_state(self, CONSUMER_DISCONNECTED);
+    else if (error == 0)
+        mailbox_wait(self->self.mailbox, -1, 0, STANDBY_MS);
+    return error;
+}
+
+/* Whoever takes nothing now gets no letters. */
+static broker_connection_t *for_letters(consumer_t *self)
+{
+    return self->state == CONSUMER_CONSUMING && !self->is_blocked ? self->connection : NULL;
+}
+
 static int turn_disconnected(consumer_t *self, detail_t *detail)
 {
+    bool more = false;
+    int error = waiting_runs_turn(self->runs, NULL, &more, detail);
+    if (error != 0)
+        return error;
     int got = broker_dialer_turn(self->dialer, &self->connection, detail);
     if (got == 1) {
         set_state(self, CONSUMER_CONSUMING);
@@ -364,8 +360,8 @@ static int turn_disconnected(consumer_t *self, detail_t *detail)
     if (got < 0)
         report_failure(self, got, detail);
     int64_t left_ms = broker_dialer_due_ms(self->dialer) - clock_mono_ms();
-    mailbox_wait(self->self.mailbox, broker_dialer_fd(self->dialer), POLLIN,
-                 left_ms > 0 ? (int)left_ms : 0);
+    waiting_runs_wait(self->runs, self->self.mailbox, broker_dialer_fd(self->dialer), POLLIN,
+                      left_ms > 0 && !more ? (int)left_ms : 0);
     return 0;
 }
 
@@ -390,35 +386,51 @@ static void leave(consumer_t *self, int error, const detail_t *why)
 
 static int turn_consuming(consumer_t *self, detail_t *detail)
 {
-    bool more = false;
-    int error = take_batch(self, &more, detail);
+    bool more = false, more_runs = false;
+    int error = waiting_runs_turn(self->runs, for_letters(self), &more_runs, detail);
+    if (error == 0)
+        error = take_batch(self, &more, detail);
     if (error == ERR_DATABASE_FATAL)
         return error;
     if (error != 0) {
         leave(self, error, detail);
         return 0;
     }
-    bool idle =
-        !more && mailbox_wait(self->self.mailbox, broker_fd(self->connection),
-                              broker_poll_events(self->connection), BROKER_IDLE_MAX_MS) == 0;
+    bool idle = !more && !more_runs &&
+                waiting_runs_wait(self->runs, self->self.mailbox, broker_fd(self->connection),
+                                  broker_poll_events(self->connection), BROKER_IDLE_MAX_MS) == 0;
     return tidy(self, idle, detail);
 }
 
+static bool has_letters(const consumer_t *self)
+{
+    return self->connection != NULL &&
+           (self->letters.count > 0 || waiting_runs_have_letters(self->runs));
+}
+
+/* What is not done by the deadline is done by the next worker. */
 static int turn_stopping(consumer_t *self, detail_t *detail)
 {
     int64_t left_ms = self->stop_by_ms - clock_mono_ms();
-    bool more = false;
-    int error = self->letters.count > 0 && left_ms > 0 ? take_batch(self, &more, detail) : 0;
-    if (error != 0 || self->letters.count == 0 || left_ms <= 0)
+    bool more = false, more_runs = false;
+    int error = waiting_runs_turn(self->runs, NULL, &more_runs, detail);
+    if (error != 0)
+        return error;
+    if (has_letters(self) && left_ms > 0 && take_batch(self, &more, detail) != 0)
+        disconnect(self);
+    bool is_done = !has_letters(self) && waiting_runs_are_quiet(self->runs);
+    if (is_done || left_ms <= 0)
         set_state(self, CONSUMER_ENDED);
-    else if (!more)
-        mailbox_wait(self->self.mailbox, broker_fd(self->connection),
-                     broker_poll_events(self->connection),
-                     left_ms < BROKER_IDLE_MAX_MS ? (int)left_ms : BROKER_IDLE_MAX_MS);
+    else if (!more && !more_runs)
+        waiting_runs_wait(self->runs, self->self.mailbox,
+                          has_letters(self) ? broker_fd(self->connection) : -1,
+                          has_letters(self) ? broker_poll_events(self->connection) : POLLIN,
+                          left_ms < BROKER_IDLE_MAX_MS ? (int)left_ms : BROKER_IDLE_MAX_MS);
     return 0;
 }
 
 static int (*const turns[CONSUMER_STATE_COUNT])(consumer_t *, detail_t *) = {
+    [CONSUMER_STANDBY] = turn_standby,
     [CONSUMER_DISCONNECTED] = turn_disconnected,
     [CONSUMER_CONSUMING] = turn_consuming,
     [CONSUMER_STOPPING] = turn_stopping,
@@ -430,10 +442,12 @@ static void on_stop(void *state, const message_t *message)
 {
     consumer_t *self = state;
     self->stop_by_ms = clock_mono_ms() + message->stop.deadline_ms - CLOSE_RESERVE_MS;
-    if (self->state == CONSUMER_DISCONNECTED)
+    if (self->state == CONSUMER_STANDBY)
         set_state(self, CONSUMER_ENDED);
-    else if (self->state == CONSUMER_CONSUMING)
-        set_state(self, CONSUMER_STOPPING);
+    if (self->state != CONSUMER_DISCONNECTED && self->state != CONSUMER_CONSUMING)
+        return;
+    set_state(self, CONSUMER_STOPPING);
+    waiting_runs_finish(self->runs);
 }
 
 static const message_handler_t handlers[MSG_count] = {[MSG_stop] = on_stop};
@@ -454,7 +468,10 @@ static void fini_consumer(void *state)
     consumer_t *self = state;
     disconnect(self);
     broker_dialer_close(&self->dialer);
+    waiting_runs_close(&self->runs);
     inbox_database_close(&self->database);
+    if (self->claim_fd >= 0)
+        close(self->claim_fd);
     pending_letters_fini(&self->letters);
     frame_reader_fini(&self->reader);
     free(self);
@@ -487,15 +504,18 @@ static int init_consumer(void **state, const actor_self_t *actor, const void *co
                                           .topology = self->conf.topology,
                                           .prefetch = (uint16_t)self->conf.prefetch};
     self->dialer = broker_dialer_open(&dialing);
+    self->claim_fd = -1;
     json_object_seed(0); /* before several threads meet in it */
     pending_letters_init(&self->letters, self->conf.prefetch);
     int error = consumer_retention_check(self->conf.inbox_retention_s,
                                          self->conf.topology.dead_letter_retention_s, detail);
     if (error == 0)
         error = handler_table_init(&self->handlers, self->conf.handlers, self->conf.handler_count,
-                                   self->conf.topology.queue, detail);
+                                   self->conf.topology.queue, &self->conf.more, detail);
     if (error == 0)
         error = inbox_database_open(&self->database, self->conf.database_url, detail);
+    if (error == 0)
+        error = take_claim(self, detail);
     if (error != 0) {
         fini_consumer(self);
         return error;
@@ -503,6 +523,10 @@ static int init_consumer(void **state, const actor_self_t *actor, const void *co
     const inbox_limits_t limits = {.retention_us = self->conf.inbox_retention_s * 1000000,
                                    .messages_max = self->conf.inbox_max_messages};
     inbox_database_limit(self->database, &limits);
+    self->state = self->claim_fd >= 0 ? CONSUMER_DISCONNECTED : CONSUMER_STANDBY;
+    if (self->state == CONSUMER_STANDBY)
+        log_event(LOG_INFO, self->self.name, "standing_by",
+                  LOG_STR("queue", self->conf.topology.queue));
     *state = self;
     return 0;
 }

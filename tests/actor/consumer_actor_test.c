@@ -134,7 +134,10 @@ static int set_up(void **state)
                              .prefetch = PREFETCH,
                              .database_url = database_url,
                              .handlers = handlers,
-                             .handler_count = 4};
+                             .handler_count = 4,
+                             .waiting = {.retry = {.base_ms = 1, .cap_ms = 10, .tries = 3},
+                                         .timeout_ms = 5000,
+                                         .max_events = 1000}};
     room = mailroom_open();
     well(broker_open(&connection, conf.rabbit_mq_url, "consumer test", &detail));
     well(broker_declare(connection, &conf.topology, &detail));
@@ -166,7 +169,8 @@ static void delete_on_broker(const char *const *queues, size_t count, const char
 
 static int tear_down(void **state)
 {
-    static const char *const files[] = {"worker.db", "worker.db-wal", "worker.db-shm"};
+    static const char *const files[] = {"worker.db", "worker.db-wal", "worker.db-shm",
+                                        "worker.db-claim"};
     const char *const queues[] = {queue, dead_queue};
     (void)state;
     actor_stop(&actor, STOP_MS);
@@ -174,7 +178,7 @@ static int tear_down(void **state)
     inbox_database_close(&looking);
     broker_close(&connection);
     delete_on_broker(queues, 2, exchange);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         char path[128];
         snprintf(path, sizeof(path), "%s/%s", folder, files[i]);
         unlink(path);
