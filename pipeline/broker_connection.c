@@ -12,49 +12,29 @@
 
 #include <amqp.h>
 #include <amqp_framing.h>
-#include <amqp_tcp_socket.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "pipeline/broker_decode.h"
 #include "pipeline/broker_encode.h"
+#include "pipeline/broker_private.h"
 #include "pipeline/broker_socket.h"
 #include "pipeline/clock.h"
 #include "proto/errors.h"
-#include "proto/text_buffer.h"
 
-enum {
-    CHANNEL = 1,
-    FRAME_MAX = 131072,
-    OUT_KEEP_BYTES = 4 << 20, /* a larger buffer is given back when it is empty */
-};
-
-struct broker_connection {
-    amqp_connection_state_t library;
-    bool healthy;    /* false: only to be closed */
-    bool unreleased; /* the decoder's event points into the library's memory */
-    size_t frame_max;
-    int64_t deadline_ms; /* monotonic: of the calls that wait; 0: none */
-    broker_pulse_t pulse;
-    uint64_t published;   /* tag of the last publish */
-    text_buffer_t out;    /* encoded */
-    size_t sent, flushed; /* bytes of out: the socket has them; it should */
-    broker_decoder_t decoder;
-};
+enum { OUT_KEEP_BYTES = 4 << 20 }; /* a larger buffer is given back when it is empty */
 
 /* --- calls that wait -------------------------------------------------------------------------- */
 
-static int down(broker_connection_t *self, detail_t *detail, const char *what, const char *why)
+int broker_down(broker_connection_t *self, detail_t *detail, const char *what, const char *why)
 {
     self->healthy = false;
     return detail_set(detail, ERR_BROKER_DOWN, "%s: %s", what, why);
 }
 
-/* The time until a deadline, as the library wants it: a little at least. */
-static struct timeval time_until(int64_t deadline_ms)
+struct timeval broker_time_until(int64_t deadline_ms)
 {
     int64_t left_ms = deadline_ms - clock_mono_ms();
     left_ms = left_ms > 0 ? left_ms : 1;
@@ -75,7 +55,7 @@ static int push(broker_connection_t *self, detail_t *detail)
             broker_pulse_stuck(&self->pulse, clock_mono_ms());
             return 0;
         } else if (size < 0 && errno != EINTR) {
-            return down(self, detail, "sending to the broker", strerror(errno));
+            return broker_down(self, detail, "sending to the broker", strerror(errno));
         }
     }
     if (self->sent < self->out.size)
@@ -94,21 +74,20 @@ static int push_all(broker_connection_t *self, int64_t deadline_ms, detail_t *de
     self->flushed = self->out.size;
     do {
         if (!broker_socket_await(amqp_get_sockfd(self->library), POLLOUT, deadline_ms))
-            return down(self, detail, "sending to the broker", "it takes nothing any more");
+            return broker_down(self, detail, "sending to the broker", "it takes nothing any more");
         error = push(self, detail);
     } while (error == 0 && broker_unsent(self) > 0);
     return error;
 }
 
-/* Before each call that waits. `what` names it for a person. */
-static int begin_call(broker_connection_t *self, const char *what, detail_t *detail)
+int broker_begin_call(broker_connection_t *self, const char *what, detail_t *detail)
 {
     int64_t deadline_ms =
         self->deadline_ms != 0 ? self->deadline_ms : clock_mono_ms() + BROKER_CALL_TIMEOUT_MS;
     if (clock_mono_ms() >= deadline_ms)
-        return down(self, detail, what, "the time for it is over");
+        return broker_down(self, detail, what, "the time for it is over");
     int error = push_all(self, deadline_ms, detail);
-    const struct timeval left = time_until(deadline_ms);
+    const struct timeval left = broker_time_until(deadline_ms);
     must(amqp_set_rpc_timeout(self->library, &left) == AMQP_STATUS_OK);
     return error;
 }
@@ -117,11 +96,12 @@ static int begin_call(broker_connection_t *self, const char *what, detail_t *det
 static int reopen_channel(broker_connection_t *self, const char *what, detail_t *detail)
 {
     amqp_channel_close_ok_t close_ok = {0};
-    int status = amqp_send_method(self->library, CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &close_ok);
+    int status =
+        amqp_send_method(self->library, BROKER_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &close_ok);
     if (status != AMQP_STATUS_OK)
-        return down(self, detail, what, amqp_error_string2(status));
-    if (amqp_channel_open(self->library, CHANNEL) == NULL)
-        return down(self, detail, what, "the channel could not be opened again");
+        return broker_down(self, detail, what, amqp_error_string2(status));
+    if (amqp_channel_open(self->library, BROKER_CHANNEL) == NULL)
+        return broker_down(self, detail, what, "the channel could not be opened again");
     return 0;
 }
 
@@ -155,20 +135,19 @@ static int refused_call(broker_connection_t *self, const amqp_channel_close_t *c
                       (const char *)close->reply_text.bytes);
 }
 
-/* What became of the last call. `what` names it for a person. */
-static int outcome(broker_connection_t *self, const char *what, detail_t *detail)
+int broker_end_call(broker_connection_t *self, const char *what, detail_t *detail)
 {
     amqp_rpc_reply_t reply = amqp_get_rpc_reply(self->library);
     int error = 0;
     if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
-        error = down(self, detail, what, amqp_error_string2(reply.library_error));
+        error = broker_down(self, detail, what, amqp_error_string2(reply.library_error));
     else if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
              reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD)
         error = refused_call(self, reply.reply.decoded, what, detail);
     else if (reply.reply_type != AMQP_RESPONSE_NORMAL)
-        error = down(self, detail, what, "the broker closed the connection");
+        error = broker_down(self, detail, what, "the broker closed the connection");
     if (error == 0) {
-        amqp_maybe_release_buffers_on_channel(self->library, CHANNEL);
+        amqp_maybe_release_buffers_on_channel(self->library, BROKER_CHANNEL);
         broker_pulse_received(&self->pulse, clock_mono_ms());
     }
     return error;
@@ -179,161 +158,7 @@ void broker_set_deadline(broker_connection_t *self, int64_t deadline_ms)
     self->deadline_ms = deadline_ms;
 }
 
-/* --- opening ---------------------------------------------------------------------------------- */
-
-/* What we understand beyond the library's own list; the broker tells only those who say so. */
-static amqp_table_t client_properties(amqp_table_entry_t entries[2],
-                                      amqp_table_entry_t capabilities[4], const char *name)
-{
-    static const char *const understood[4] = {"connection.blocked", "consumer_cancel_notify",
-                                              "basic.nack", "publisher_confirms"};
-    for (int i = 0; i < 4; i++) {
-        capabilities[i].key = amqp_cstring_bytes(understood[i]);
-        capabilities[i].value.kind = AMQP_FIELD_KIND_BOOLEAN;
-        capabilities[i].value.value.boolean = 1;
-    }
-    entries[0].key = amqp_cstring_bytes("capabilities");
-    entries[0].value.kind = AMQP_FIELD_KIND_TABLE;
-    entries[0].value.value.table = (amqp_table_t){4, capabilities};
-    entries[1].key = amqp_cstring_bytes("connection_name");
-    entries[1].value.kind = AMQP_FIELD_KIND_UTF8;
-    entries[1].value.value.bytes = amqp_cstring_bytes(name);
-    return (amqp_table_t){2, entries};
-}
-
-static int login_outcome(broker_connection_t *self, const amqp_rpc_reply_t *reply,
-                         const broker_place_t *place, detail_t *detail)
-{
-    if (reply->reply_type == AMQP_RESPONSE_NORMAL)
-        return 0;
-    self->healthy = false;
-    if (reply->reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
-        return detail_set(detail, ERR_BROKER_DOWN,
-                          "the broker at %s:%d did not finish the login: %s", place->host,
-                          place->port, amqp_error_string2(reply->library_error));
-    const amqp_connection_close_t *close = reply->reply.decoded;
-    int error = close->reply_code == AMQP_ACCESS_REFUSED || close->reply_code == AMQP_NOT_ALLOWED
-                    ? ERR_BROKER_REFUSED
-                    : ERR_BROKER_DOWN;
-    return detail_set(detail, error,
-                      "the broker at %s:%d refuses user '%s' on virtual host '%s': %.*s; check "
-                      "RABBIT_MQ_URL",
-                      place->host, place->port, place->user, place->vhost,
-                      (int)close->reply_text.len, (const char *)close->reply_text.bytes);
-}
-
-/* From here on the heartbeats are ours. */
-static void take_over(broker_connection_t *self, int wanted_heartbeat_s)
-{
-    int heartbeat_s = amqp_get_heartbeat(self->library);
-    self->frame_max = (size_t)amqp_get_frame_max(self->library);
-    broker_pulse_init(&self->pulse, heartbeat_s > 0 ? heartbeat_s : wanted_heartbeat_s,
-                      clock_mono_ms());
-    must(amqp_tune_connection(self->library, amqp_get_channel_max(self->library),
-                              (int)self->frame_max, 0) == AMQP_STATUS_OK);
-    broker_socket_set_patience(amqp_get_sockfd(self->library), broker_pulse_limit_ms(&self->pulse));
-}
-
-static int log_in(broker_connection_t *self, const broker_place_t *place,
-                  const broker_login_t *login, int64_t deadline_ms, detail_t *detail)
-{
-    const struct timeval left = time_until(deadline_ms);
-    int heartbeat_s = login->heartbeat_s > 0 ? login->heartbeat_s : BROKER_HEARTBEAT_S;
-    amqp_table_entry_t entries[2] = {0}, capabilities[4] = {0};
-    amqp_table_t properties = client_properties(entries, capabilities, login->name);
-    must(amqp_set_handshake_timeout(self->library, &left) == AMQP_STATUS_OK);
-    amqp_rpc_reply_t reply = amqp_login_with_properties(
-        self->library, place->vhost, 0, FRAME_MAX, heartbeat_s, &properties, AMQP_SASL_METHOD_PLAIN,
-        place->user, place->password);
-    int error = login_outcome(self, &reply, place, detail);
-    if (error != 0)
-        return error;
-    take_over(self, heartbeat_s);
-    self->deadline_ms = deadline_ms;
-    error = begin_call(self, "opening a channel", detail);
-    if (error != 0)
-        return error;
-    amqp_channel_open(self->library, CHANNEL);
-    error = outcome(self, "opening a channel", detail);
-    self->deadline_ms = 0;
-    return error;
-}
-
-static int open_at(broker_connection_t **out, const struct addrinfo *address,
-                   const broker_place_t *place, const broker_login_t *login, int64_t deadline_ms,
-                   detail_t *detail)
-{
-    int fd = broker_socket_connect(address, deadline_ms);
-    if (fd < 0)
-        return detail_set(detail, ERR_BROKER_DOWN,
-                          "the broker at %s:%d does not answer: %s; is it running, and is "
-                          "RABBIT_MQ_URL right?",
-                          place->host, place->port, strerror(errno));
-    broker_connection_t *self = calloc(1, sizeof(*self));
-    must(self != NULL);
-    self->library = amqp_new_connection();
-    must(self->library != NULL);
-    amqp_socket_t *socket = amqp_tcp_socket_new(self->library);
-    must(socket != NULL);
-    amqp_tcp_socket_set_sockfd(socket, fd);
-    self->healthy = true;
-    int error = log_in(self, place, login, deadline_ms, detail);
-    if (error != 0)
-        broker_close(&self);
-    *out = self;
-    return error;
-}
-
-/* An address that is silent may use only its share of the time that is left. */
-static int open_at_any(broker_connection_t **out, const struct addrinfo *addresses,
-                       const broker_place_t *place, const broker_login_t *login,
-                       int64_t deadline_ms, detail_t *detail)
-{
-    int error = ERR_BROKER_DOWN, left = 0;
-    for (const struct addrinfo *each = addresses; each != NULL; each = each->ai_next)
-        left++;
-    for (; addresses != NULL && error == ERR_BROKER_DOWN; addresses = addresses->ai_next, left--) {
-        int64_t now_ms = clock_mono_ms();
-        int64_t share_ms = (deadline_ms - now_ms) / left;
-        error = share_ms > 0
-                    ? open_at(out, addresses, place, login, now_ms + share_ms, detail)
-                    : detail_set(detail, ERR_BROKER_DOWN,
-                                 "the lookup of the broker's name '%s' took too long", place->host);
-    }
-    return error;
-}
-
-int broker_open_by(broker_connection_t **out, const broker_login_t *login, int64_t deadline_ms,
-                   detail_t *detail)
-{
-    broker_place_t place;
-    struct addrinfo *addresses = NULL;
-    *out = NULL;
-    int error = broker_place_parse(&place, login->url) && !place.tls ? 0 : ERR_BROKER_REFUSED;
-    if (error != 0 && broker_url_check(login->url, detail))
-        error = ERR_INTERNAL;
-    if (error == 0)
-        error = broker_socket_lookup(&addresses, place.host, place.port, detail);
-    if (error == 0)
-        error = open_at_any(out, addresses, &place, login, deadline_ms, detail);
-    if (addresses != NULL)
-        freeaddrinfo(addresses);
-    broker_place_fini(&place);
-    return error;
-}
-
-int broker_open(broker_connection_t **out, const char *urls, const char *name, detail_t *detail)
-{
-    broker_urls_t list;
-    *out = NULL;
-    int error = broker_urls_split(&list, urls, detail) ? ERR_BROKER_DOWN : ERR_BROKER_REFUSED;
-    for (size_t i = 0; i < list.count && *out == NULL; i++) {
-        const broker_login_t login = {.url = list.texts[i], .name = name};
-        error = broker_open_by(out, &login, clock_mono_ms() + BROKER_OPEN_TIMEOUT_MS, detail);
-    }
-    broker_urls_fini(&list);
-    return error;
-}
+/* --- closing -------------------------------------------------------------------------------------- */
 
 /* A broker in an alarm would not read it, and one in the middle of a message could not be heard. */
 static bool can_say_goodbye(const broker_connection_t *self)
@@ -348,7 +173,7 @@ void broker_close(broker_connection_t **self)
         return;
     int64_t deadline_ms = clock_mono_ms() + BROKER_CLOSE_TIMEOUT_MS;
     if (can_say_goodbye(connection) && push_all(connection, deadline_ms, NULL) == 0) {
-        const struct timeval left = time_until(deadline_ms);
+        const struct timeval left = broker_time_until(deadline_ms);
         (void)amqp_set_rpc_timeout(connection->library, &left);
         (void)amqp_connection_close(connection->library, AMQP_REPLY_SUCCESS);
     }
@@ -367,6 +192,11 @@ void broker_abandon(broker_connection_t **self)
     broker_decoder_fini(&connection->decoder);
     text_buffer_fini(&connection->out);
     free(connection);
+}
+
+const char *broker_address(const broker_connection_t *self)
+{
+    return self->address;
 }
 
 int broker_fd(const broker_connection_t *self)
@@ -394,11 +224,11 @@ static int declare_queue(broker_connection_t *self, const char *queue,
                          detail_t *detail)
 {
     amqp_table_t table = {count, arguments};
-    int error = begin_call(self, what, detail);
+    int error = broker_begin_call(self, what, detail);
     if (error != 0)
         return error;
-    amqp_queue_declare(self->library, CHANNEL, amqp_cstring_bytes(queue), 0, 1, 0, 0, table);
-    return outcome(self, what, detail);
+    amqp_queue_declare(self->library, BROKER_CHANNEL, amqp_cstring_bytes(queue), 0, 1, 0, 0, table);
+    return broker_end_call(self, what, detail);
 }
 
 static int declare_main_queue(broker_connection_t *self, const broker_topology_t *topology,
@@ -434,13 +264,13 @@ static int declare_exchange(broker_connection_t *self, const broker_topology_t *
     detail_t what;
     detail_set(&what, 0, "exchange '%.128s' of type %s", topology->exchange,
                topology->exchange_type);
-    int error = begin_call(self, what.text, detail);
+    int error = broker_begin_call(self, what.text, detail);
     if (error != 0)
         return error;
-    amqp_exchange_declare(self->library, CHANNEL, amqp_cstring_bytes(topology->exchange),
+    amqp_exchange_declare(self->library, BROKER_CHANNEL, amqp_cstring_bytes(topology->exchange),
                           amqp_cstring_bytes(topology->exchange_type), 0, 1, 0, 0,
                           amqp_empty_table);
-    return outcome(self, what.text, detail);
+    return broker_end_call(self, what.text, detail);
 }
 
 static int bind_queue(broker_connection_t *self, const broker_topology_t *topology,
@@ -448,12 +278,12 @@ static int bind_queue(broker_connection_t *self, const broker_topology_t *topolo
 {
     static const char what[] = "binding the queue to the exchange";
     amqp_bytes_t queue = amqp_cstring_bytes(topology->queue);
-    int error = begin_call(self, what, detail);
+    int error = broker_begin_call(self, what, detail);
     if (error != 0)
         return error;
-    amqp_queue_bind(self->library, CHANNEL, queue, amqp_cstring_bytes(topology->exchange), queue,
-                    amqp_empty_table);
-    return outcome(self, what, detail);
+    amqp_queue_bind(self->library, BROKER_CHANNEL, queue, amqp_cstring_bytes(topology->exchange),
+                    queue, amqp_empty_table);
+    return broker_end_call(self, what, detail);
 }
 
 int broker_declare(broker_connection_t *self, const broker_topology_t *topology, detail_t *detail)
@@ -471,56 +301,56 @@ int broker_declare(broker_connection_t *self, const broker_topology_t *topology,
 int broker_queue_depth(broker_connection_t *self, const char *queue, uint32_t *messages,
                        uint32_t *consumers, detail_t *detail)
 {
-    int error = begin_call(self, queue, detail);
+    int error = broker_begin_call(self, queue, detail);
     if (error != 0)
         return error;
     const amqp_queue_declare_ok_t *ok = amqp_queue_declare(
-        self->library, CHANNEL, amqp_cstring_bytes(queue), 1, 0, 0, 0, amqp_empty_table);
+        self->library, BROKER_CHANNEL, amqp_cstring_bytes(queue), 1, 0, 0, 0, amqp_empty_table);
     if (ok != NULL) { /* before outcome lets go of it */
         *messages = ok->message_count;
         *consumers = ok->consumer_count;
     }
-    return outcome(self, queue, detail);
+    return broker_end_call(self, queue, detail);
 }
 
 int broker_confirm_select(broker_connection_t *self, detail_t *detail)
 {
     static const char what[] = "asking for publisher confirms";
-    int error = begin_call(self, what, detail);
+    int error = broker_begin_call(self, what, detail);
     if (error != 0)
         return error;
-    amqp_confirm_select(self->library, CHANNEL);
-    return outcome(self, what, detail);
+    amqp_confirm_select(self->library, BROKER_CHANNEL);
+    return broker_end_call(self, what, detail);
 }
 
 int broker_consume(broker_connection_t *self, const char *queue, uint16_t prefetch,
                    detail_t *detail)
 {
-    int error = begin_call(self, "setting the prefetch", detail);
+    int error = broker_begin_call(self, "setting the prefetch", detail);
     if (error != 0)
         return error;
-    amqp_basic_qos(self->library, CHANNEL, 0, prefetch, 0);
-    error = outcome(self, "setting the prefetch", detail);
+    amqp_basic_qos(self->library, BROKER_CHANNEL, 0, prefetch, 0);
+    error = broker_end_call(self, "setting the prefetch", detail);
     if (error == 0)
-        error = begin_call(self, "subscribing to the queue", detail);
+        error = broker_begin_call(self, "subscribing to the queue", detail);
     if (error != 0)
         return error;
-    amqp_basic_consume(self->library, CHANNEL, amqp_cstring_bytes(queue), amqp_empty_bytes, 0, 0, 0,
-                       amqp_empty_table);
-    return outcome(self, "subscribing to the queue", detail);
+    amqp_basic_consume(self->library, BROKER_CHANNEL, amqp_cstring_bytes(queue), amqp_empty_bytes,
+                       0, 0, 0, amqp_empty_table);
+    return broker_end_call(self, "subscribing to the queue", detail);
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
 uint64_t broker_publish(broker_connection_t *self, const broker_message_t *message)
 {
-    broker_encode_publish(&self->out, CHANNEL, self->frame_max, message);
+    broker_encode_publish(&self->out, BROKER_CHANNEL, self->frame_max, message);
     return ++self->published;
 }
 
 void broker_ack(broker_connection_t *self, uint64_t tag, bool multiple)
 {
-    broker_encode_ack(&self->out, CHANNEL, tag, multiple);
+    broker_encode_ack(&self->out, BROKER_CHANNEL, tag, multiple);
 }
 
 void broker_requeue(broker_connection_t *self, uint64_t tag)
@@ -564,7 +394,7 @@ static void release(broker_connection_t *self)
 {
     amqp_maybe_release_buffers_on_channel(self->library, 0);
     if (self->decoder.state == DECODE_METHOD)
-        amqp_maybe_release_buffers_on_channel(self->library, CHANNEL);
+        amqp_maybe_release_buffers_on_channel(self->library, BROKER_CHANNEL);
     self->unreleased = false;
 }
 
@@ -639,8 +469,8 @@ int broker_next(broker_connection_t *self, broker_event_t *out, detail_t *detail
         if (status == AMQP_STATUS_TIMEOUT)
             return 0;
         if (status != AMQP_STATUS_OK)
-            return down(self, detail, "the connection to the broker failed",
-                        amqp_error_string2(status));
+            return broker_down(self, detail, "the connection to the broker failed",
+                               amqp_error_string2(status));
         int got = broker_decode(&self->decoder, &frame, detail);
         if (got < 0) {
             answer_close(self, &frame);

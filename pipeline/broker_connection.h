@@ -31,7 +31,7 @@ enum {
     BROKER_HEARTBEAT_S = 10,
     BROKER_OPEN_TIMEOUT_MS = 5000, /* for each broker, without the name lookup */
     BROKER_CALL_TIMEOUT_MS = 5000, /* each call that waits, when no deadline is set */
-    BROKER_CLOSE_TIMEOUT_MS = 1000,
+    BROKER_CLOSE_TIMEOUT_MS = 400, /* less than actors keep of a stop's deadline for it */
 };
 
 typedef struct broker_login {
@@ -61,6 +61,9 @@ void broker_close(broker_connection_t **self);
 
 /* Closes without a word and at once. A NULL *self is fine. */
 void broker_abandon(broker_connection_t **self);
+
+/* "host:port", as long as the connection lives. */
+const char *broker_address(const broker_connection_t *self);
 
 int broker_fd(const broker_connection_t *self);
 

@@ -307,10 +307,7 @@ static int end_attempt(broker_dialer_t *self, broker_connection_t **out, detail_
     if (error != 0)
         return failed(self, error);
     broker_dial_plan_connected(&self->plan, (size_t)self->broker, clock_mono_ms());
-    broker_place_t place;
-    (void)broker_place_parse(&place, self->urls.texts[self->broker]);
-    detail_set(detail, 0, "connected to %s:%d", place.host, place.port);
-    broker_place_fini(&place);
+    detail_set(detail, 0, "connected to %s", broker_address(*out));
     return 1;
 }
 

@@ -300,16 +300,18 @@ static void add_positions(bridge_t *self)
 /* A change of state is told at once, what only counts once in a while. */
 static void tell_state(bridge_t *self, int64_t now_ms)
 {
-    const msg_bridge_state_t message = {.bridge = self->conf.index,
-                                        .state = text_of(state_names[self->state]),
-                                        .blocked = self->state == BRIDGE_BLOCKED,
-                                        .held = (int64_t)self->lanes.events,
-                                        .in_flight = (int64_t)self->lanes.in_flight,
-                                        .lanes_parked = (int64_t)self->lanes.parked_count,
-                                        .published = self->published,
-                                        .confirmed = self->confirmed,
-                                        .returned = self->returned,
-                                        .nacked = self->nacked};
+    const msg_bridge_state_t message = {
+        .bridge = self->conf.index,
+        .state = text_of(state_names[self->state]),
+        .broker = text_of(self->broker != NULL ? broker_address(self->broker) : ""),
+        .blocked = self->state == BRIDGE_BLOCKED,
+        .held = (int64_t)self->lanes.events,
+        .in_flight = (int64_t)self->lanes.in_flight,
+        .lanes_parked = (int64_t)self->lanes.parked_count,
+        .published = self->published,
+        .confirmed = self->confirmed,
+        .returned = self->returned,
+        .nacked = self->nacked};
     if (!self->state_changed && now_ms < self->tell_ms)
         return;
     frame_add(&self->frame, MSG_bridge_state, 0, &message);
@@ -384,14 +386,17 @@ static void end_when_drained(bridge_t *self, int64_t now_ms)
 {
     if (self->state != BRIDGE_DRAINING)
         return;
-    if (self->broker == NULL || confirm_window_empty(&self->window))
+    if (self->broker == NULL || confirm_window_empty(&self->window)) {
         set_state(self, BRIDGE_ENDED, "drained");
-    else if (broker_is_blocked(self->broker))
-        set_state(self, BRIDGE_ENDED,
-                  "blocked; what is not confirmed goes again at the next start");
-    else if (now_ms >= self->deadline_ms)
-        set_state(self, BRIDGE_ENDED,
-                  "deadline; what is not confirmed goes again at the next start");
+        return;
+    }
+    bool blocked = broker_is_blocked(self->broker);
+    if (!blocked && now_ms < self->deadline_ms)
+        return;
+    broker_abandon(&self->broker); /* it does not answer, so a goodbye would only cost time */
+    set_state(self, BRIDGE_ENDED,
+              blocked ? "blocked; what is not confirmed goes again at the next start"
+                      : "deadline; what is not confirmed goes again at the next start");
 }
 
 static void await_anything(bridge_t *self)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -250,26 +251,213 @@ static void a_closed_port_is_down_at_once(void **state)
     assert_true(clock_mono_ms() - began_ms < 2000);
 }
 
-static void urls_are_checked(void **state)
+static void the_first_broker_that_answers_is_taken(void **state)
 {
-    static const struct {
-        const char *url;
-        bool good;
-    } cases[] = {
-        {"amqp://guest:guest@localhost:5672/", true},
-        {"amqp://localhost", true},
-        {"amqp://user:p%40ss@host:1/%2Fvhost", true},
-        {"http://localhost", false},
-        {"amqp://user:secret@host:notaport/", false},
-        {"amqps://user:secret@host/", false},
-        {"", false},
-    };
+    broker_connection_t *other = NULL;
+    char list[512];
+    const char *at = strrchr(url(), '@');
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_int_equal(broker_url_check(cases[i].url, &detail), cases[i].good);
-        assert_null(strstr(detail.text, "secret"));
-    }
+    snprintf(list, sizeof(list), "amqp://127.0.0.1:1, amqp://guest:wrong%s, %s", at, url());
+    well(broker_open(&other, list, "test", &detail));
+    assert_non_null(strstr(url(), broker_address(other)));
+    broker_close(&other);
+    snprintf(list, sizeof(list), "amqp://guest:wrong%s,amqp://127.0.0.1:1", at);
+    assert_int_equal(broker_open(&other, list, "test", &detail),
+                     ERR_BROKER_DOWN); /* the last one's */
 }
+
+/* --- a peer that we play ourselves ------------------------------------------------------------- */
+
+static const char heartbeat[8] = "\x08\0\0\0\0\0\0\xCE";
+static const char blocked[] = "\x01\0\0\0\0\0\x08\0\x0A\0\x3C\x03low\xCE";
+static const char unblocked[] = "\x01\0\0\0\0\0\x04\0\x0A\0\x3D\xCE";
+
+enum { HEARTBEAT_S = 1, SMALL_BUFFER = 4096 };
+
+static int peer = -1;
+
+/* Logs in at the real broker, then puts a socket of ours in the place of its own. */
+static int set_up_peer(void **state)
+{
+    const broker_login_t login = {.url = url(), .name = "peer test", .heartbeat_s = HEARTBEAT_S};
+    int ends[2], size = SMALL_BUFFER;
+    (void)state;
+    well(broker_open_by(&connection, &login, clock_mono_ms() + PATIENCE_MS, &detail));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    assert_int_equal(setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+    assert_true(dup2(ends[0], broker_fd(connection)) >= 0);
+    close(ends[0]);
+    peer = ends[1];
+    return 0;
+}
+
+static int tear_down_peer(void **state)
+{
+    close(peer);
+    return tear_down(state);
+}
+
+static void say(const char *bytes, size_t size)
+{
+    assert_int_equal(send(peer, bytes, size, 0), size);
+}
+
+/* Runs the connection as an actor would for so long, with a heartbeat from the peer every 200 ms when it
+ * speaks; the first event or error ends it, 0: none came. */
+static int run_for(int ms, bool speaks, broker_event_t *event)
+{
+    int64_t end_ms = clock_mono_ms() + ms, beat_ms = 0;
+    int got = 0;
+    while (got == 0 && clock_mono_ms() < end_ms) {
+        struct pollfd socket = {.fd = broker_fd(connection),
+                                .events = broker_poll_events(connection)};
+        if (speaks && clock_mono_ms() >= beat_ms) {
+            say(heartbeat, sizeof(heartbeat));
+            beat_ms = clock_mono_ms() + 200;
+        }
+        poll(&socket, 1, 50);
+        int64_t began_ms = clock_mono_ms();
+        got = broker_next(connection, event, &detail);
+        assert_true(clock_mono_ms() - began_ms < 200); /* it never waits */
+    }
+    return got;
+}
+
+static void a_silent_peer_is_given_up_within_twice_the_heartbeat(void **state)
+{
+    broker_event_t event;
+    int64_t began_ms = clock_mono_ms();
+    (void)state;
+    assert_int_equal(run_for(PATIENCE_MS, false, &event), ERR_BROKER_DOWN);
+    int64_t took_ms = clock_mono_ms() - began_ms;
+    assert_true(took_ms >= 1000 && took_ms <= 2000 * HEARTBEAT_S);
+    assert_non_null(strstr(detail.text, "nothing came"));
+}
+
+static void heartbeats_keep_it_alive_and_are_answered(void **state)
+{
+    broker_event_t event;
+    char bytes[1024];
+    (void)state;
+    assert_int_equal(run_for(4000, true, &event), 0);
+    ssize_t size = recv(peer, bytes, sizeof(bytes), 0);
+    assert_true(size >= 3 * 8 && size <= 9 * 8 && size % 8 == 0); /* each half second or so */
+    for (ssize_t i = 0; i < size; i += 8)
+        assert_memory_equal(bytes + i, heartbeat, 8);
+}
+
+/* More than the socket takes. */
+static void publish_too_much(void)
+{
+    char body[1000] = {0};
+    const broker_message_t message = message_to(queue, (text_t){body, sizeof(body)});
+    int64_t began_ms = clock_mono_ms();
+    for (int i = 0; i < 200; i++)
+        broker_publish(connection, &message);
+    well(broker_flush(connection, &detail));
+    assert_true(clock_mono_ms() - began_ms < 500);
+    assert_true(broker_unsent(connection) > 0);
+    assert_int_equal(broker_poll_events(connection), POLLIN | POLLOUT);
+}
+
+static void a_peer_that_takes_nothing_is_given_up(void **state)
+{
+    broker_event_t event;
+    (void)state;
+    publish_too_much();
+    int64_t began_ms = clock_mono_ms();
+    assert_int_equal(run_for(PATIENCE_MS, true, &event), ERR_BROKER_DOWN);
+    assert_true(clock_mono_ms() - began_ms <= 2000 * HEARTBEAT_S);
+    assert_non_null(strstr(detail.text, "takes nothing"));
+}
+
+/* What was left is sent by broker_next, whole and once, when the peer reads again. */
+static void what_is_left_goes_on_later(void **state)
+{
+    broker_event_t event;
+    char bytes[65536];
+    size_t taken = 0;
+    (void)state;
+    publish_too_much();
+    size_t all = broker_unsent(connection);
+    for (ssize_t size; (size = recv(peer, bytes, sizeof(bytes), 0)) > 0;)
+        taken += (size_t)size;
+    all += taken;
+    while (broker_unsent(connection) > 0) {
+        assert_int_equal(run_for(10, true, &event), 0);
+        for (ssize_t size; (size = recv(peer, bytes, sizeof(bytes), 0)) > 0;)
+            taken += (size_t)size;
+    }
+    assert_int_equal(taken, all);
+    assert_int_equal(broker_poll_events(connection), POLLIN);
+    assert_int_equal(run_for(2500, true, &event), 0); /* nothing is stuck any more */
+}
+
+static void in_an_alarm_only_silence_ends_it(void **state)
+{
+    broker_event_t event;
+    (void)state;
+    publish_too_much();
+    assert_false(broker_is_blocked(connection));
+    say(blocked, sizeof(blocked) - 1);
+    assert_int_equal(run_for(500, true, &event), 1);
+    assert_int_equal(event.kind, BROKER_BLOCKED);
+    assert_true(broker_is_blocked(connection));
+    assert_int_equal(run_for(4500, true, &event), 0); /* more than twice the heartbeat */
+    int64_t began_ms = clock_mono_ms();
+    assert_int_equal(run_for(PATIENCE_MS, false, &event), ERR_BROKER_DOWN);
+    assert_true(clock_mono_ms() - began_ms <= 2000 * HEARTBEAT_S);
+    assert_non_null(strstr(detail.text, "nothing came"));
+}
+
+static void after_an_alarm_it_must_take_again(void **state)
+{
+    broker_event_t event;
+    (void)state;
+    publish_too_much();
+    say(blocked, sizeof(blocked) - 1);
+    assert_int_equal(run_for(500, true, &event), 1);
+    say(unblocked, sizeof(unblocked) - 1);
+    assert_int_equal(run_for(500, true, &event), 1);
+    assert_int_equal(event.kind, BROKER_UNBLOCKED);
+    assert_false(broker_is_blocked(connection));
+    int64_t began_ms = clock_mono_ms();
+    assert_int_equal(run_for(PATIENCE_MS, true, &event), ERR_BROKER_DOWN);
+    assert_true(clock_mono_ms() - began_ms > 1000);
+    assert_non_null(strstr(detail.text, "takes nothing"));
+}
+
+static void a_close_waits_a_second_at_most(void **state)
+{
+    broker_event_t event;
+    (void)state;
+    publish_too_much();
+    int64_t began_ms = clock_mono_ms();
+    broker_close(&connection); /* the peer takes nothing and answers nothing */
+    assert_true(clock_mono_ms() - began_ms < BROKER_CLOSE_TIMEOUT_MS + 500);
+    close(peer);
+    set_up_peer(NULL);
+    say(blocked, sizeof(blocked) - 1);
+    assert_int_equal(run_for(500, true, &event), 1);
+    began_ms = clock_mono_ms();
+    broker_close(&connection); /* in an alarm there is nobody to say goodbye to */
+    assert_true(clock_mono_ms() - began_ms < 200);
+}
+
+static void a_call_ends_by_its_deadline(void **state)
+{
+    uint32_t messages, consumers;
+    (void)state;
+    publish_too_much();
+    int64_t began_ms = clock_mono_ms();
+    broker_set_deadline(connection, began_ms + 300);
+    assert_int_equal(broker_queue_depth(connection, queue, &messages, &consumers, &detail),
+                     ERR_BROKER_DOWN);
+    int64_t took_ms = clock_mono_ms() - began_ms;
+    assert_true(took_ms >= 300 && took_ms < 1000);
+}
+
+#define WITH_PEER(test) cmocka_unit_test_setup_teardown(test, set_up_peer, tear_down_peer)
 
 int main(void)
 {
@@ -284,7 +472,15 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_unknown_tag_ends_the_connection, set_up, tear_down),
         cmocka_unit_test(wrong_credentials_are_refused),
         cmocka_unit_test(a_closed_port_is_down_at_once),
-        cmocka_unit_test(urls_are_checked),
+        cmocka_unit_test(the_first_broker_that_answers_is_taken),
+        WITH_PEER(a_silent_peer_is_given_up_within_twice_the_heartbeat),
+        WITH_PEER(heartbeats_keep_it_alive_and_are_answered),
+        WITH_PEER(a_peer_that_takes_nothing_is_given_up),
+        WITH_PEER(what_is_left_goes_on_later),
+        WITH_PEER(in_an_alarm_only_silence_ends_it),
+        WITH_PEER(after_an_alarm_it_must_take_again),
+        WITH_PEER(a_close_waits_a_second_at_most),
+        WITH_PEER(a_call_ends_by_its_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

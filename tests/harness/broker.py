@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A private RabbitMQ, started by scripts/broker, and what a client of it sees."""
+import contextlib
 import pathlib
 import shutil
 import subprocess
@@ -53,10 +54,24 @@ class Broker:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def control(self, *arguments: str) -> None:
+        """rabbitmqctl; takes seconds."""
+        subprocess.run(["/usr/lib/rabbitmq/bin/rabbitmqctl", "--quiet", *arguments], check=True,
+                       env=self._node_environment(), stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+
+    def pids(self) -> list[int]:
+        """Of the broker and all its helpers."""
+        mark = f"RABBITMQ_MNESIA_BASE={self.folder}/data".encode()
+        found = []
+        for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if mark in path.read_bytes().split(b"\0"):
+                    found.append(int(path.parent.name))
+        return found
+
     def close_connections(self) -> None:
         """As an operator would: the broker closes every client's connection."""
-        subprocess.run(["/usr/lib/rabbitmq/bin/rabbitmqctl", "close_all_connections", "test"], check=True,
-                       env=self._node_environment(), stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        self.control("close_all_connections", "test")
 
     def _node_environment(self) -> dict[str, str]:
         """Of the running broker: its command line tool finds the node by it."""
