@@ -17,6 +17,7 @@
 #include "pipeline/clock.h"
 #include "pipeline/log.h"
 #include "proto/errors.h"
+#include "proto/plain_text.h"
 
 struct actor {
     pthread_t thread;
@@ -40,6 +41,7 @@ int detail_set(detail_t *detail, int error, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(detail->text, sizeof(detail->text), format, arguments);
     va_end(arguments);
+    plain_text(detail->text);
     return error;
 }
 

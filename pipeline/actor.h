@@ -21,8 +21,9 @@ typedef struct detail {
     char text[DETAIL_SIZE];
 } detail_t;
 
-/* Writes the detail like printf, cut to its size, and returns `error`, so that a failing function
- * can end with `return detail_set(detail, ERR_..., ...)`. A NULL detail is fine. */
+/* Writes the detail like printf, cut to its size and made plain (plain_text.h), since details quote what came from
+ * outside, and returns `error`, so that a failing function can end with `return detail_set(detail, ERR_..., ...)`.
+ * A NULL detail is fine. */
 int detail_set(detail_t *detail, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
