@@ -184,8 +184,11 @@ static int complete(broker_decoder_t *self)
     return 1;
 }
 
-static int take_header(broker_decoder_t *self, const amqp_frame_t *frame)
+static int take_header(broker_decoder_t *self, const amqp_frame_t *frame, detail_t *detail)
 {
+    /* The library makes another, smaller struct of another class's properties. */
+    if (frame->payload.properties.class_id != AMQP_BASIC_CLASS)
+        return unexpected("properties that are none of a message", detail);
     take_properties(self, frame->payload.properties.decoded);
     self->body_left = frame->payload.properties.body_size;
     if (self->body.capacity > BODY_KEEP_BYTES)
@@ -211,18 +214,28 @@ static int take_body(broker_decoder_t *self, amqp_bytes_t fragment, detail_t *de
     return complete(self);
 }
 
+/* A part of a message; its memory is kept until the message was used, but only on the channel. */
+static bool is_content(const amqp_frame_t *frame)
+{
+    return frame->frame_type != AMQP_FRAME_METHOD ||
+           frame->payload.method.id == AMQP_BASIC_DELIVER_METHOD ||
+           frame->payload.method.id == AMQP_BASIC_RETURN_METHOD;
+}
+
 int broker_decode(broker_decoder_t *self, const amqp_frame_t *frame, detail_t *detail)
 {
     if (frame->frame_type == AMQP_FRAME_HEARTBEAT)
         return 0;
     /* What concerns the connection may stand between the frames of a message. */
     bool of_connection = frame->channel == 0;
+    if (of_connection && is_content(frame))
+        return unexpected("a message without a channel", detail);
     if (frame->frame_type == AMQP_FRAME_METHOD &&
         (self->state == DECODE_METHOD || of_connection ||
          frame->payload.method.id == AMQP_CHANNEL_CLOSE_METHOD))
         return take_method(self, &frame->payload.method, detail);
     if (frame->frame_type == AMQP_FRAME_HEADER && self->state == DECODE_HEADER)
-        return take_header(self, frame);
+        return take_header(self, frame, detail);
     if (frame->frame_type == AMQP_FRAME_BODY && self->state == DECODE_BODY)
         return take_body(self, frame->payload.body_fragment, detail);
     return unexpected("a frame", detail);

@@ -181,6 +181,36 @@ static void frames_out_of_place_are_refused(void **state)
     assert_int_equal(take(&begun, body("xx")), ERR_BROKER_DOWN);
 }
 
+static void properties_of_another_class_are_refused(void **state)
+{
+    broker_decoder_t decoder = {0};
+    amqp_basic_deliver_t deliver = {.delivery_tag = 1};
+    amqp_exchange_properties_t properties = {._flags = AMQP_BASIC_MESSAGE_ID_FLAG};
+    amqp_frame_t frame = header(NULL, 1);
+    frame.payload.properties.class_id = AMQP_EXCHANGE_CLASS;
+    frame.payload.properties.decoded = &properties;
+    (void)state;
+    assert_int_equal(take(&decoder, method(1, AMQP_BASIC_DELIVER_METHOD, &deliver)), 0);
+    assert_int_equal(take(&decoder, frame), ERR_BROKER_DOWN);
+}
+
+static void a_message_without_a_channel_is_refused(void **state)
+{
+    amqp_basic_deliver_t deliver = {.delivery_tag = 1};
+    amqp_basic_return_t returned = {.reply_code = 312};
+    amqp_basic_properties_t properties = {0};
+    amqp_frame_t frame = header(&properties, 1);
+    broker_decoder_t decoder = {0};
+    (void)state;
+    assert_int_equal(take(&decoder, method(0, AMQP_BASIC_DELIVER_METHOD, &deliver)),
+                     ERR_BROKER_DOWN);
+    assert_int_equal(take(&decoder, method(0, AMQP_BASIC_RETURN_METHOD, &returned)),
+                     ERR_BROKER_DOWN);
+    assert_int_equal(take(&decoder, method(1, AMQP_BASIC_DELIVER_METHOD, &deliver)), 0);
+    frame.channel = 0;
+    assert_int_equal(take(&decoder, frame), ERR_BROKER_DOWN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +220,8 @@ int main(void)
         cmocka_unit_test(confirms_name_tags),
         cmocka_unit_test(a_close_is_the_end),
         cmocka_unit_test(frames_out_of_place_are_refused),
+        cmocka_unit_test(properties_of_another_class_are_refused),
+        cmocka_unit_test(a_message_without_a_channel_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
