@@ -89,10 +89,12 @@ static size_t collect_headers(dead_letter_t *out, size_t count, const broker_mes
 /* The time of the first failure, when it has failed in a life before. */
 static text_t first_failed_at(const dead_letter_t *self, const broker_message_t *original)
 {
-    for (size_t i = 0; i < original->header_count; i++)
-        if (own_of(original->headers[i].key) == OWN_FIRST_FAILED_AT &&
-            original->headers[i].value.size < TIME_TEXT_SIZE)
-            return original->headers[i].value;
+    for (size_t i = 0; i < original->header_count; i++) {
+        text_t value = original->headers[i].value;
+        if (own_of(original->headers[i].key) == OWN_FIRST_FAILED_AT && value.size > 0 &&
+            value.size < TIME_TEXT_SIZE)
+            return value;
+    }
     return text_of(self->failed_at);
 }
 

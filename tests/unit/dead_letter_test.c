@@ -135,6 +135,15 @@ static void a_second_failure_keeps_the_time_of_the_first(void **state)
     expect_text(header("userbus_first_failed_at"), "2020-01-01T00:00:00Z");
 }
 
+static void an_empty_time_is_none(void **state)
+{
+    const broker_header_t headers[] = {{TEXT("userbus_first_failed_at"), TEXT("")}};
+    const broker_message_t original = {.headers = headers, .header_count = 1};
+    (void)state;
+    make(&original);
+    assert_true(header("userbus_first_failed_at").size > 10);
+}
+
 /* As many and as large as a broker may deliver: what is published must be within what the encoder and a frame
  * take, with our own headers among them. */
 static void the_bounds_of_a_publish_are_kept(void **state)
@@ -179,6 +188,7 @@ int main(void)
         cmocka_unit_test(what_a_processor_gave_up_tells_whose_event_it_was),
         cmocka_unit_test(equal_causes_have_equal_fingerprints),
         cmocka_unit_test(a_second_failure_keeps_the_time_of_the_first),
+        cmocka_unit_test(an_empty_time_is_none),
         cmocka_unit_test(the_bounds_of_a_publish_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
