@@ -355,7 +355,7 @@ void broker_ack(broker_connection_t *self, uint64_t tag, bool multiple)
 
 void broker_requeue(broker_connection_t *self, uint64_t tag)
 {
-    broker_encode_requeue(&self->out, CHANNEL, tag);
+    broker_encode_requeue(&self->out, BROKER_CHANNEL, tag);
 }
 
 int broker_flush(broker_connection_t *self, detail_t *detail)
