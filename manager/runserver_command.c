@@ -15,14 +15,16 @@
 #include "pipeline/log.h"
 #include "pipeline/supervisor.h"
 #include "proto/errors.h"
+#include "storage/checkpoint_actor.h"
 
-enum { HTTP_MAX = 64, BRIDGES_MAX = 16, ACTORS_MAX = HTTP_MAX + BRIDGES_MAX + 2, NAME_SIZE = 16 };
+enum { HTTP_MAX = 64, BRIDGES_MAX = 16, ACTORS_MAX = HTTP_MAX + BRIDGES_MAX + 3, NAME_SIZE = 16 };
 
 /* Everything the actors borrow while they run. */
 typedef struct service {
     int listen_fd, admin_fd; /* -1: not open */
     char listen_address[64], admin_address[64];
     store_conf_t store;
+    checkpoint_conf_t checkpoint;
     bridge_conf_t bridges[BRIDGES_MAX];
     http_conf_t https[HTTP_MAX];
     consumer_conf_t consumer;
@@ -69,7 +71,7 @@ static void close_listeners(service_t *self)
 }
 
 /* The stages: what a later one sends, an earlier one must still be there to save. */
-enum { STAGE_STORE, STAGE_BRIDGE, STAGE_HTTP, STAGE_CONSUMER };
+enum { STAGE_STORE, STAGE_CHECKPOINT, STAGE_BRIDGE, STAGE_HTTP, STAGE_CONSUMER };
 
 static void plan_actors(service_t *self, const settings_t *settings, bool with_worker)
 {
@@ -81,8 +83,14 @@ static void plan_actors(service_t *self, const settings_t *settings, bool with_w
                                  .read_events = settings->read_events != 0,
                                  .outbox_max_events = settings->outbox_max_events,
                                  .outbox_max_bytes = settings->outbox_max_bytes,
-                                 .event_retention_s = settings->event_retention};
+                                 .event_retention_s = settings->event_retention,
+                                 .has_checkpoint_actor =
+                                     strcmp(settings->checkpoints, "thread") == 0};
     add_actor(self, "store", -1, &store_actor, &self->store, STAGE_STORE, false);
+    self->checkpoint = (checkpoint_conf_t){settings->database_url};
+    if (self->store.has_checkpoint_actor)
+        add_actor(self, CHECKPOINT_ADDRESS, -1, &checkpoint_actor, &self->checkpoint,
+                  STAGE_CHECKPOINT, false);
     for (unsigned i = 0; i < settings->bridges; i++) {
         self->bridges[i] =
             (bridge_conf_t){.index = i,

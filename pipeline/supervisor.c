@@ -49,17 +49,18 @@ static int start_ward(supervisor_t *self, size_t i, detail_t *detail)
                        START_TIMEOUT_MS, detail);
 }
 
-/* An actor that does not end holds its sockets, and the room could never be closed. */
-static void end_at_once(const char *name)
+/* An actor that does not end holds its sockets, and the room could never be closed. error: what the
+ * process was to end with anyway, or 0. */
+static void end_at_once(const char *name, int error)
 {
     log_event(LOG_ERROR, ME, "stop_deadline_missed", LOG_STR("name", name),
               LOG_STR("detail", "the process ends now; the next start recovers from the database"));
-    _exit(error_info(ERR_DEADLINE)->exit_code);
+    _exit(error_info(error != 0 ? error : ERR_DEADLINE)->exit_code);
 }
 
-/* Stages stop from the last to the first. Each may use half of the time that is left, the first
+/* error: for which they are stopped, or 0. Stages stop from the last to the first. Each may use half of the time that is left, the first
  * stage all of it, so that a slow one cannot take the time of those that must still save. */
-static void stop_all(supervisor_t *self, int timeout_ms)
+static void stop_all(supervisor_t *self, int timeout_ms, int error)
 {
     int64_t deadline = clock_mono_ms() + timeout_ms;
     for (size_t end = self->count; end > 0;) {
@@ -77,7 +78,7 @@ static void stop_all(supervisor_t *self, int timeout_ms)
             int64_t rest = stage_deadline - clock_mono_ms();
             if (self->wards[i].actor != NULL &&
                 actor_join(&self->wards[i].actor, rest > 0 ? (int)rest : 0) != 0)
-                end_at_once(self->actors[i].name);
+                end_at_once(self->actors[i].name, error);
         }
         end = begin;
     }
@@ -114,8 +115,8 @@ int supervisor_start(supervisor_t **out, const supervised_t *actors, size_t coun
         if (error == 0)
             continue;
         if (error == ERR_DEADLINE)
-            end_at_once(actors[i].name);
-        stop_all(self, START_TIMEOUT_MS);
+            end_at_once(actors[i].name, error);
+        stop_all(self, START_TIMEOUT_MS, error);
         supervisor_close(&self);
         return error;
     }
@@ -190,7 +191,7 @@ static int restart_due(supervisor_t *self, int *wait_ms, detail_t *detail)
         if (left <= 0) {
             error = start_ward(self, i, detail);
             if (error == ERR_DEADLINE)
-                end_at_once(self->actors[i].name);
+                end_at_once(self->actors[i].name, error);
             if (error == 0) {
                 log_event(LOG_INFO, ME, "actor_restarted", LOG_STR("name", self->actors[i].name));
                 continue;
@@ -228,7 +229,8 @@ int supervisor_run(supervisor_t *self, int stop_timeout_ms, detail_t *detail)
     }
     /* What waits for the one that failed waits in vain. */
     stop_all(self,
-             error == 0 || stop_timeout_ms < FAILED_STOP_MS ? stop_timeout_ms : FAILED_STOP_MS);
+             error == 0 || stop_timeout_ms < FAILED_STOP_MS ? stop_timeout_ms : FAILED_STOP_MS,
+             error);
     log_event(LOG_INFO, ME, "stopped",
               LOG_STR("error", error == 0 ? "none" : error_info(error)->name));
     return error;

@@ -146,6 +146,8 @@ static int open_connection(sqlite_file_t *self, const char *path, int flags,
     return 0;
 }
 
+#define SYNCED "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
+
 static int count_frames(void *argument, sqlite3 *connection, const char *name, int frames)
 {
     sqlite_file_t *self = argument;
@@ -191,8 +193,8 @@ static int open_for_writing(sqlite_file_t *self, const char *path, const sqlite_
     int64_t version = 0;
     error = read_version(self->connection, path, schema, &version, detail);
     if (error == 0 &&
-        sqlite_file_exec(self, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                               "PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON;"
+        sqlite_file_exec(self, "PRAGMA journal_mode = WAL;" SYNCED "PRAGMA foreign_keys = ON;"
+                               "PRAGMA journal_size_limit = 134217728;"
                                "PRAGMA cache_size = -16384") != SQLITE_OK)
         error = no_database(path, schema, sqlite3_errmsg(self->connection), detail);
     (void)sqlite3_wal_hook(self->connection, count_frames, self);
@@ -237,6 +239,21 @@ int sqlite_file_open_readonly(sqlite_file_t *out, const char *url, const sqlite_
     if (error == 0 && version != schema->version)
         error =
             no_database(path, schema, "it is not of this version yet; start userbus once", detail);
+    if (error != 0)
+        sqlite_file_close(out);
+    return error;
+}
+
+int sqlite_file_open_beside(sqlite_file_t *out, const char *url, detail_t *detail)
+{
+    static const sqlite_schema_t any = {.what = "database"};
+    const char *path;
+    *out = (sqlite_file_t){.lock_fd = -1};
+    if (!sqlite_url_path(url, &path))
+        return bad_url(&any, detail);
+    int error = open_connection(out, path, SQLITE_OPEN_READWRITE, &any, detail);
+    if (error == 0 && sqlite_file_exec(out, SYNCED) != SQLITE_OK)
+        error = no_database(path, &any, sqlite3_errmsg(out->connection), detail);
     if (error != 0)
         sqlite_file_close(out);
     return error;
@@ -322,15 +339,26 @@ int sqlite_file_exec(const sqlite_file_t *self, const char *sql)
     return code == SQLITE_OK ? code : sqlite3_extended_errcode(self->connection);
 }
 
+int sqlite_file_checkpoint(const sqlite_file_t *self, int *moved, bool *stuck)
+{
+    int in_log = 0;
+    int code = sqlite3_wal_checkpoint_v2(self->connection, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log,
+                                         moved);
+    *stuck = code != SQLITE_OK || *moved < in_log;
+    *moved = *moved > 0 ? *moved : 0; /* -1 when it is not known */
+    return code == SQLITE_OK || code == SQLITE_BUSY ? 0 : sqlite_error(code);
+}
+
 int sqlite_file_tidy(sqlite_file_t *self, bool idle)
 {
-    int in_wal = 0, moved = 0;
+    int moved = 0;
+    bool stuck = false;
     if (self->wal_frames == 0 || (!idle && self->wal_frames < CHECKPOINT_FRAMES))
         return 0;
-    int code = sqlite3_wal_checkpoint_v2(self->connection, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_wal,
-                                         &moved);
-    self->wal_frames = in_wal - moved;
-    return code == SQLITE_OK || code == SQLITE_BUSY ? 0 : sqlite_error(code);
+    int error = sqlite_file_checkpoint(self, &moved, &stuck);
+    if (!stuck)
+        self->wal_frames = 0;
+    return error;
 }
 
 /* What passes by itself, or with an operator's help, and leaves the file as it was committed. */

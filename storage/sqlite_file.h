@@ -70,6 +70,17 @@ void sqlite_file_finalize(sqlite3_stmt **statements, size_t count);
 /* Runs statements that give no rows. An SQLite result code. */
 int sqlite_file_exec(const sqlite_file_t *self, const char *sql);
 
+/* Moves what the log holds into the database, as far as readers allow and without waiting for them
+ * (PASSIVE), outside of transactions. *moved: frames of the log that are in the database then; *stuck: not
+ * all were, or it failed. An error of sqlite_error. */
+int sqlite_file_checkpoint(const sqlite_file_t *self, int *moved, bool *stuck)
+    __attribute__((warn_unused_result));
+
+/* For whoever does the above beside the owner of the database, in the same process; no migration, no lock
+ * of the process. It must be closed before the owner's. ERR_DATABASE_OPEN with *detail. */
+int sqlite_file_open_beside(sqlite_file_t *out, const char *url, detail_t *detail)
+    __attribute__((warn_unused_result));
+
 /* Outside of transactions: moves what the write-ahead log holds into the database, as far as readers
  * allow and without waiting for them (PASSIVE), when there are CHECKPOINT_FRAMES of it, or any at all
  * while nothing else is to do. An error of sqlite_error. */

@@ -76,9 +76,10 @@ struct database_class {
     int (*positions_save)(database_t *self, const saved_positions_t *positions,
                           uint64_t partitions);
 
-    /* Housekeeping outside of transactions: moves what the write-ahead log holds into place when there
-     * is enough of it, or any at all while nothing else is to do. */
-    int (*tidy)(database_t *self, bool idle);
+    /* Housekeeping outside of transactions; idle: nobody waits. *asks: the checkpoint actor is to be sent
+     * *request, whose answer goes to `tidied`. A NULL request: there is no such actor. */
+    int (*tidy)(database_t *self, bool idle, bool *asks, msg_checkpoint_request_t *request);
+    void (*tidied)(database_t *self, const msg_checkpoint_done_t *done);
 };
 
 /* Opens by the URL's scheme. On 0 *out goes to database_close. */

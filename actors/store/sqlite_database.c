@@ -9,9 +9,12 @@
 #include <unistd.h>
 
 #include "actors/store/database.h"
+#include "pipeline/clock.h"
+#include "pipeline/log.h"
 #include "proto/errors.h"
 #include "storage/sqlite_file.h"
 #include "storage/sqlite_statement.h"
+#include "storage/wal_keeper.h"
 
 enum { LOW_ROW = PARTITION_COUNT }; /* of the table position: saved_positions_t.low */
 
@@ -106,6 +109,7 @@ static const char *const statements[STATEMENT_COUNT] = {
 typedef struct sqlite_store {
     database_t super;
     sqlite_file_t file;
+    wal_keeper_t log;
     sqlite3_stmt *statements[STATEMENT_COUNT];
 } sqlite_store_t;
 
@@ -383,9 +387,38 @@ static int commit(database_t *self)
     return error;
 }
 
-static int tidy(database_t *self, bool idle)
+/* --- the log ---------------------------------------------------------------------------------- */
+
+static int move_log(sqlite_store_t *store, int64_t now_ms)
 {
-    return sqlite_file_tidy(&store_of(self)->file, idle);
+    int moved = 0;
+    bool stuck = false;
+    int error = sqlite_file_checkpoint(&store->file, &moved, &stuck);
+    wal_keeper_moved(&store->log, store->log.round, moved, stuck, now_ms);
+    return error;
+}
+
+static int tidy(database_t *self, bool idle, bool *asks, msg_checkpoint_request_t *request)
+{
+    sqlite_store_t *store = store_of(self);
+    int64_t now_ms = clock_mono_ms();
+    wal_keeper_committed(&store->log, store->file.wal_frames);
+    if (wal_keeper_alarm(&store->log))
+        log_event(LOG_WARN, "store", "log_is_large", LOG_INT("frames", store->log.frames),
+                  LOG_INT("moved", store->log.moved),
+                  LOG_STR("detail", "a long reader of the database or a slow disk: its -wal file "
+                                    "grows until that passes"));
+    wal_action_t action = wal_keeper_next(&store->log, request == NULL, idle, now_ms);
+    *asks = action == WAL_ASK;
+    if (*asks)
+        request->round = store->log.round;
+    return action == WAL_MOVE ? move_log(store, now_ms) : 0;
+}
+
+static void tidied(database_t *self, const msg_checkpoint_done_t *done)
+{
+    wal_keeper_moved(&store_of(self)->log, done->round, (int)done->moved, done->stuck != 0,
+                     clock_mono_ms());
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -459,4 +492,5 @@ const database_class_t sqlite_database = {
     .positions_load = positions_load,
     .positions_save = positions_save,
     .tidy = tidy,
+    .tidied = tidied,
 };

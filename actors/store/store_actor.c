@@ -22,6 +22,7 @@
 #include "pipeline/log.h"
 #include "proto/errors.h"
 #include "proto/uuid7.h"
+#include "storage/checkpoint_actor.h"
 
 enum {
     HTTP_MAX = 64,
@@ -85,6 +86,8 @@ typedef struct store {
     bool in_frame; /* the reader stands in a frame */
     sender_t *https[HTTP_MAX];
     frame_t replies[HTTP_MAX];
+    sender_t *checkpoint; /* NULL: there is no such actor */
+    frame_t requests;     /* to it */
     user_outcome_t outcome;   /* of the request at hand */
     text_buffer_t json, body; /* of its user, and of its event */
     look_room_t look_room;
@@ -395,6 +398,12 @@ static int on_confirmed(store_t *self, const message_t *message)
     return 0;
 }
 
+static int on_checkpoint_done(store_t *self, const message_t *message)
+{
+    self->database->class->tidied(self->database, &message->checkpoint_done);
+    return 0;
+}
+
 static int on_stop(store_t *self, const message_t *message)
 {
     (void)message;
@@ -545,6 +554,7 @@ static int (*const controls[MSG_count])(store_t *self, const message_t *message)
     [MSG_bridge_attach] = on_attach,
     [MSG_bridge_credit] = on_credit,
     [MSG_confirmed_position] = on_confirmed,
+    [MSG_checkpoint_done] = on_checkpoint_done,
     [MSG_stop] = on_stop,
 };
 
@@ -626,7 +636,14 @@ static int keep_house(store_t *self, int64_t now_ms)
 static int tidy(store_t *self, int64_t now_ms)
 {
     self->idle = now_ms - self->last_request_ms >= IDLE_MS;
-    int error = self->database->class->tidy(self->database, self->idle);
+    msg_checkpoint_request_t request = {0};
+    bool asks = false;
+    int error = self->database->class->tidy(self->database, self->idle, &asks,
+                                            self->checkpoint != NULL ? &request : NULL);
+    if (asks) {
+        frame_add(&self->requests, MSG_checkpoint_request, 0, &request);
+        sender_send(self->checkpoint, &self->requests);
+    }
     if (error == 0 || error == ERR_DATABASE_FATAL)
         return error;
     log_event(LOG_WARN, self->self.name, "checkpoint_failed",
@@ -696,6 +713,8 @@ static void fini_store(void *state)
         sender_close(&self->https[i]);
         frame_clear(&self->replies[i]);
     }
+    sender_close(&self->checkpoint);
+    frame_clear(&self->requests);
     event_feed_fini(&self->feed);
     database_close(&self->database);
     frame_reader_fini(&self->reader);
@@ -724,6 +743,8 @@ static int open_everything(store_t *self, detail_t *detail)
         snprintf(address, sizeof(address), "http.%u", i);
         self->https[i] = sender_open(self->self.room, address);
     }
+    if (self->conf.has_checkpoint_actor)
+        self->checkpoint = sender_open(self->self.room, CHECKPOINT_ADDRESS);
     return 0;
 }
 

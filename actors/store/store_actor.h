@@ -4,8 +4,10 @@
  * Receives  user_create ... health     "store"; bounded by the http actors' open requests
  *           bridge_attach, bridge_credit, confirmed_position     bounded by the bridges' credit
  *           stop
+ *           checkpoint_done   one per request
  * Sends     user_reply      to http.<reply_to>: one per request, also when it fails, after COMMIT
  *           event (batch)   to bridge.<i>, after COMMIT, within its credit
+ *           checkpoint_request   to checkpoint: one at a time
  * Fails     a batch that cannot be committed is rolled back and answered 503 store-unavailable; an
  *           I/O error of the database ends the actor with ERR_DATABASE_FATAL, never retried
  */
@@ -26,6 +28,7 @@ typedef struct store_conf {
     int64_t outbox_max_events; /* unconfirmed events; at it requests that make one get 503 */
     int64_t outbox_max_bytes;  /* the same for their bytes */
     int64_t event_retention_s; /* confirmed events younger than this stay */
+    bool has_checkpoint_actor; /* false: the store moves the database's log itself */
 } store_conf_t;
 
 /* conf: store_conf_t. Its init opens and migrates the database. */

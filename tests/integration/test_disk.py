@@ -192,6 +192,44 @@ def test_the_worker_on_a_full_disk_tries_again(start, broker: Broker, inject) ->
     assert query(worker.database, "SELECT count(*) FROM inbox") == [(1,)]
 
 
+def longest_post(start, broker: Broker, inject, checkpoints: str) -> float:
+    """Seconds, while the sync of the database's file (the log's is another) takes half a second."""
+    server = start(Server, RABBIT_MQ_URL=CLOSED_PORT_URL, CHECKPOINTS=checkpoints)
+    server.create("first@example.org")
+    injection = inject(server, "fdatasync:delay_enter=500000", server.database)
+    longest = [0.0] * 4
+
+    def write(client: int) -> None:
+        session = requests.Session()
+        for i in itertools.count():
+            body = {"email": f"u{client}-{i}@example.org", "first_name": "Ada", "last_name": "Byron"}
+            began = time.monotonic()
+            answer = session.post(server.url + "/users", json=body, timeout=30)
+            if i > 0:
+                longest[client] = max(longest[client], time.monotonic() - began)
+            assert answer.status_code == 200
+            if injection.hits() > 0:
+                return
+
+    clients = [threading.Thread(target=write, args=(i,)) for i in range(4)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    injection.await_hit()
+    injection.close()
+    return max(longest)
+
+
+def test_a_slow_checkpoint_stalls_nobody(start, broker: Broker, inject) -> None:
+    assert longest_post(start, broker, inject, "thread") < 0.4
+
+
+def test_a_slow_checkpoint_in_the_store_would_stall(start, broker: Broker, inject) -> None:
+    """The control of the test above."""
+    assert longest_post(start, broker, inject, "inline") > 0.45
+
+
 # --- failing --------------------------------------------------------------------------------------
 
 FAILURES = [("fdatasync:error=EIO:when=1", "-wal"), ("pwrite64:error=EIO:when=1", "-wal"),
