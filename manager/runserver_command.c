@@ -76,16 +76,16 @@ enum { STAGE_STORE, STAGE_CHECKPOINT, STAGE_BRIDGE, STAGE_HTTP, STAGE_CONSUMER }
 static void plan_actors(service_t *self, const settings_t *settings, bool with_worker)
 {
     unsigned http_count = http_thread_count(settings);
-    self->store = (store_conf_t){.database_url = settings->database_url,
-                                 .queue = USER_QUEUE,
-                                 .http_count = http_count,
-                                 .bridge_count = (unsigned)settings->bridges,
-                                 .read_events = settings->read_events != 0,
-                                 .outbox_max_events = settings->outbox_max_events,
-                                 .outbox_max_bytes = settings->outbox_max_bytes,
-                                 .event_retention_s = settings->event_retention,
-                                 .has_checkpoint_actor =
-                                     strcmp(settings->checkpoints, "thread") == 0};
+    self->store =
+        (store_conf_t){.database_url = settings->database_url,
+                       .queue = USER_QUEUE,
+                       .http_count = http_count,
+                       .bridge_count = (unsigned)settings->bridges,
+                       .read_events = settings->read_events != 0,
+                       .outbox_max_events = settings->outbox_max_events,
+                       .outbox_max_bytes = settings->outbox_max_bytes,
+                       .event_retention_s = settings->event_retention,
+                       .has_checkpoint_actor = strcmp(settings->checkpoints, "thread") == 0};
     add_actor(self, "store", -1, &store_actor, &self->store, STAGE_STORE, false);
     self->checkpoint = (checkpoint_conf_t){settings->database_url};
     if (self->store.has_checkpoint_actor)

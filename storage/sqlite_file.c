@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +22,8 @@ enum {
 
 static const char scheme[] = "sqlite:";
 
-/* This thread met an error that must not be retried. */
-static _Thread_local bool has_failed;
+/* An error that must not be retried was met, on whatever connection: the process is about to end. */
+static atomic_bool has_failed;
 
 bool sqlite_url_path(const char *url, const char **path)
 {
@@ -262,7 +263,7 @@ int sqlite_file_open_beside(sqlite_file_t *out, const char *url, detail_t *detai
 /* The last connection that closes may fail to checkpoint: what is committed stays in the WAL. */
 void sqlite_file_close(sqlite_file_t *self)
 {
-    if (has_failed && self->connection != NULL)
+    if (atomic_load(&has_failed) && self->connection != NULL)
         (void)sqlite3_db_config(self->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     must(sqlite3_close(self->connection) == SQLITE_OK);
     if (self->lock_fd >= 0)
@@ -349,6 +350,15 @@ int sqlite_file_checkpoint(const sqlite_file_t *self, int *moved, bool *stuck)
     return code == SQLITE_OK || code == SQLITE_BUSY ? 0 : sqlite_error(code);
 }
 
+int sqlite_file_sync(const sqlite_file_t *self)
+{
+    sqlite3_file *file = NULL;
+    int code = sqlite3_file_control(self->connection, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (code == SQLITE_OK)
+        code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+    return code == SQLITE_OK ? 0 : sqlite_error(code);
+}
+
 int sqlite_file_tidy(sqlite_file_t *self, bool idle)
 {
     int moved = 0;
@@ -378,6 +388,7 @@ int sqlite_error(int code)
         passes = passes || code == passing[i] || (code & 0xff) == passing[i];
     /* The file is no longer where it was: what is written goes nowhere. */
     passes = passes && code != SQLITE_READONLY_DBMOVED;
-    has_failed = has_failed || !passes;
+    if (!passes)
+        atomic_store(&has_failed, true);
     return passes ? ERR_STORE_UNAVAILABLE : ERR_DATABASE_FATAL;
 }

@@ -5,7 +5,7 @@
  * Opening for writing moves all of the write-ahead log into the database first. After a failed fsync the
  * page cache may hold a frame that the disk does not, which would be read as committed, and everything
  * committed behind it would be lost with the power; so nothing is ever appended behind old frames. For the
- * same reason a thread that met an error that must not be retried moves nothing when it closes.
+ * same reason a process that met an error that must not be retried moves nothing when it closes.
  *
  * Threads   A connection belongs to the thread that opened it.
  */
@@ -76,6 +76,10 @@ int sqlite_file_exec(const sqlite_file_t *self, const char *sql);
 int sqlite_file_checkpoint(const sqlite_file_t *self, int *moved, bool *stuck)
     __attribute__((warn_unused_result));
 
+/* Syncs the database's own file. A checkpoint does so only when it has moved the whole log; what another
+ * one moved before is then waiting for it. An error of sqlite_error. */
+int sqlite_file_sync(const sqlite_file_t *self) __attribute__((warn_unused_result));
+
 /* For whoever does the above beside the owner of the database, in the same process; no migration, no lock
  * of the process. It must be closed before the owner's. ERR_DATABASE_OPEN with *detail. */
 int sqlite_file_open_beside(sqlite_file_t *out, const char *url, detail_t *detail)
@@ -88,7 +92,7 @@ int sqlite_file_tidy(sqlite_file_t *self, bool idle) __attribute__((warn_unused_
 
 /* ERR_STORE_UNAVAILABLE for what may pass (disk full, busy, read-only), ERR_DATABASE_FATAL for what
  * must never be retried (I/O errors, corruption), whose outcome on the disk nobody knows: from then on
- * this thread closes files without touching them. `code` is an extended SQLite result code that is not
+ * this process closes files without touching them. `code` is an extended SQLite result code that is not
  * OK, ROW or DONE. */
 int sqlite_error(int code);
 

@@ -86,8 +86,8 @@ typedef struct store {
     bool in_frame; /* the reader stands in a frame */
     sender_t *https[HTTP_MAX];
     frame_t replies[HTTP_MAX];
-    sender_t *checkpoint; /* NULL: there is no such actor */
-    frame_t requests;     /* to it */
+    sender_t *checkpoint;     /* NULL: there is no such actor */
+    frame_t requests;         /* to it */
     user_outcome_t outcome;   /* of the request at hand */
     text_buffer_t json, body; /* of its user, and of its event */
     look_room_t look_room;

@@ -249,7 +249,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(
             a_failed_file_is_closed_untouched_and_emptied_at_the_next_start, set_up, tear_down),
-        /* last, since this thread then counts as failed */
+        /* last, since this process then counts as failed */
         cmocka_unit_test(errors_are_sorted_by_what_may_be_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
