@@ -17,6 +17,14 @@ static const option_t runserver_options[] = {
 
 static const option_t json_options[] = {JSON_OPTION, {0}};
 
+static const option_t status_options[] = {
+    JSON_OPTION, {"--watch", NULL, "again every second, until it is interrupted"}, {0}};
+
+static const option_t lane_options[] = {{"--user", "ID", "the lane of this user"},
+                                        {"--all", NULL, "every lane in quarantine"},
+                                        JSON_OPTION,
+                                        {0}};
+
 /* Of `broker dead_letters`. */
 /* clang-format off */
 #define LETTER_OPTIONS                                                                             \
@@ -57,6 +65,14 @@ const command_t commands[] = {
      list_queues_command},
     {"broker start", "<queue>", 1, json_options, "consume a queue and run its processors",
      start_command},
+    {"broker status", "", 0, status_options,
+     "print how outbox, bridges, parked lanes and queues are", status_command},
+    {"broker lanes list", "", 0, json_options,
+     "print the users whose events the broker does not take", lanes_list_command},
+    {"broker lanes release", "", 0, lane_options,
+     "let parked lanes try again at once, their failures forgotten", lanes_release_command},
+    {"broker lanes discard", "", 0, lane_options,
+     "delete the events of parked lanes: they are never sent", lanes_discard_command},
     {"broker dead_letters list", "", 0, letters_list_options,
      "print the dead letters by cause; none is taken away", dead_letters_list_command},
     {"broker dead_letters show", "", 0, letters_show_options,

@@ -13,6 +13,10 @@ int dead_letters_list_command(const command_context_t *context);
 int dead_letters_show_command(const command_context_t *context);
 int dead_letters_replay_command(const command_context_t *context);
 int dead_letters_discard_command(const command_context_t *context);
+int status_command(const command_context_t *context);
+int lanes_list_command(const command_context_t *context);
+int lanes_release_command(const command_context_t *context);
+int lanes_discard_command(const command_context_t *context);
 int check_command(const command_context_t *context);
 int report_command(const command_context_t *context);
 

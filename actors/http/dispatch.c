@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "actors/http/operator_request.h"
 #include "actors/http/target.h"
 #include "actors/http/user_input.h"
 #include "pipeline/clock.h"
@@ -17,6 +18,7 @@ typedef struct parsed {
     user_key_t key;
     user_input_t input;
     list_query_t list;
+    lane_choice_t lanes;
     message_t message;
     detail_t detail; /* of an error; empty: the usual one */
 } parsed_t;
@@ -156,6 +158,71 @@ static int fill_delete(dispatcher_t *self, exchange_t *exchange, parsed_t *parse
     return 0;
 }
 
+/* --- the operator's ---------------------------------------------------------------------------- */
+
+enum { LANES_LISTED_MAX = 1000 };
+
+static int check_operator(const exchange_t *exchange, parsed_t *parsed)
+{
+    const h2o_iovec_t *host = &exchange->req->input.authority;
+    return operator_request_check((text_t){host->base, host->len},
+                                  exchange_header(exchange, "origin"), &parsed->detail);
+}
+
+static int fill_status(dispatcher_t *self, exchange_t *exchange, parsed_t *parsed)
+{
+    msg_status_t *message = &parsed->message.status;
+    message->reply_to = self->conf->index;
+    message->request_id = text_of(exchange->request_id);
+    return check_operator(exchange, parsed);
+}
+
+static int fill_lanes(dispatcher_t *self, exchange_t *exchange, parsed_t *parsed)
+{
+    msg_lane_list_t *message = &parsed->message.lane_list;
+    message->reply_to = self->conf->index;
+    message->request_id = text_of(exchange->request_id);
+    message->limit = LANES_LISTED_MAX;
+    return check_operator(exchange, parsed);
+}
+
+static int read_choice(exchange_t *exchange, parsed_t *parsed, bool all_allowed)
+{
+    text_t body = {exchange->req->entity.base, exchange->req->entity.len};
+    int error = check_operator(exchange, parsed);
+    if (error != 0)
+        return error;
+    if (!content_type_is(exchange_header(exchange, "content-type"), "application/json"))
+        return detail_set(&parsed->detail, ERR_MEDIA_TYPE,
+                          "Send it as JSON, with Content-Type: application/json.");
+    return lane_choice_parse(&parsed->lanes, body, all_allowed, &parsed->detail);
+}
+
+static text_t chosen_user(const parsed_t *parsed)
+{
+    return (text_t){(const char *)parsed->lanes.user_id, parsed->lanes.user_id_size};
+}
+
+static int fill_release(dispatcher_t *self, exchange_t *exchange, parsed_t *parsed)
+{
+    msg_lane_release_t *message = &parsed->message.lane_release;
+    int error = read_choice(exchange, parsed, true);
+    message->reply_to = self->conf->index;
+    message->request_id = text_of(exchange->request_id);
+    message->user_id = chosen_user(parsed);
+    return error;
+}
+
+static int fill_discard(dispatcher_t *self, exchange_t *exchange, parsed_t *parsed)
+{
+    msg_lane_discard_t *message = &parsed->message.lane_discard;
+    int error = read_choice(exchange, parsed, false);
+    message->reply_to = self->conf->index;
+    message->request_id = text_of(exchange->request_id);
+    message->user_id = chosen_user(parsed);
+    return error;
+}
+
 /* --- from the store's reply to an answer ------------------------------------------------------ */
 
 static void answer_health(dispatcher_t *self, exchange_t *exchange, const msg_user_reply_t *reply)
@@ -194,6 +261,12 @@ static void answer_page(dispatcher_t *self, exchange_t *exchange, const msg_user
     exchange_reply(exchange, reply->body);
 }
 
+static void answer_operator(dispatcher_t *self, exchange_t *exchange, const msg_user_reply_t *reply)
+{
+    (void)self;
+    exchange_reply(exchange, reply->body);
+}
+
 /* --- routes ----------------------------------------------------------------------------------- */
 
 static const struct {
@@ -207,6 +280,10 @@ static const struct {
     [ROUTE_READ] = {fill_read, answer_user, STORE_TIMEOUT_MS},
     [ROUTE_UPDATE] = {fill_update, answer_user, STORE_TIMEOUT_MS},
     [ROUTE_DELETE] = {fill_delete, answer_user, STORE_TIMEOUT_MS},
+    [ROUTE_STATUS] = {fill_status, answer_operator, STORE_TIMEOUT_MS},
+    [ROUTE_LANES] = {fill_lanes, answer_operator, STORE_TIMEOUT_MS},
+    [ROUTE_LANES_RELEASE] = {fill_release, answer_operator, STORE_TIMEOUT_MS},
+    [ROUTE_LANES_DISCARD] = {fill_discard, answer_operator, STORE_TIMEOUT_MS},
 };
 
 /* Takes a slot and puts the message into this turn's frame. */
@@ -242,6 +319,7 @@ void dispatch_request(dispatcher_t *self, listener_kind_t listener, exchange_t *
     parsed.detail.text[0] = '\0';
     parsed.input.document = NULL;
     parsed.input.invalid_count = 0;
+    parsed.lanes.user_id_size = 0;
     memset(&parsed.message, 0, sizeof(parsed.message));
     int error = route_match(&parsed.match, listener, self->conf->prefix,
                             (text_t){req->input.method.base, req->input.method.len},

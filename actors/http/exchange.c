@@ -115,6 +115,7 @@ static const char *reason_phrase(int status)
     } phrases[] = {
         {200, "OK"},
         {400, "Bad Request"},
+        {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
         {409, "Conflict"},

@@ -6,13 +6,19 @@
 #include "proto/errors.h"
 
 static const route_info_t routes[ROUTE_COUNT] = {
-    {ROUTE_LIVEZ, "livez", "GET", "/livez", true, false, MSG_count},
-    {ROUTE_READYZ, "readyz", "GET", "/readyz", true, true, MSG_health},
-    {ROUTE_CREATE, "user_create", "POST", "/users", false, true, MSG_user_create},
-    {ROUTE_LIST, "user_list", "GET", "/users", false, true, MSG_user_list},
-    {ROUTE_READ, "user_read", "GET", "/users/{key}", false, true, MSG_user_read},
-    {ROUTE_UPDATE, "user_update", "PATCH", "/users/{key}", false, true, MSG_user_update},
-    {ROUTE_DELETE, "user_delete", "DELETE", "/users/{key}", false, true, MSG_user_delete},
+    {ROUTE_LIVEZ, "livez", "GET", "/livez", FOR_BOTH, false, MSG_count},
+    {ROUTE_READYZ, "readyz", "GET", "/readyz", FOR_BOTH, true, MSG_health},
+    {ROUTE_CREATE, "user_create", "POST", "/users", FOR_CLIENTS, true, MSG_user_create},
+    {ROUTE_LIST, "user_list", "GET", "/users", FOR_CLIENTS, true, MSG_user_list},
+    {ROUTE_READ, "user_read", "GET", "/users/{key}", FOR_CLIENTS, true, MSG_user_read},
+    {ROUTE_UPDATE, "user_update", "PATCH", "/users/{key}", FOR_CLIENTS, true, MSG_user_update},
+    {ROUTE_DELETE, "user_delete", "DELETE", "/users/{key}", FOR_CLIENTS, true, MSG_user_delete},
+    {ROUTE_STATUS, "status", "GET", "/status", FOR_OPERATOR, true, MSG_status},
+    {ROUTE_LANES, "lanes", "GET", "/lanes", FOR_OPERATOR, true, MSG_lane_list},
+    {ROUTE_LANES_RELEASE, "lanes_release", "POST", "/lanes/release", FOR_OPERATOR, true,
+     MSG_lane_release},
+    {ROUTE_LANES_DISCARD, "lanes_discard", "POST", "/lanes/discard", FOR_OPERATOR, true,
+     MSG_lane_discard},
 };
 
 static bool starts_with(text_t text, const char *start, size_t size)
@@ -56,7 +62,7 @@ static void allow_too(char allow[ALLOW_SIZE], const char *method)
 static bool strip_prefix(const route_info_t *info, const char *prefix, text_t *path)
 {
     size_t size = strlen(prefix);
-    if (info->operator_too)
+    if (info->audience != FOR_CLIENTS)
         return true;
     if (!starts_with(*path, prefix, size))
         return false;
@@ -73,7 +79,7 @@ int route_match(route_match_t *out, listener_kind_t listener, const char *prefix
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
         const route_info_t *info = &routes[i];
         text_t path = whole_path, key;
-        if (listener == LISTENER_ADMIN && !info->operator_too)
+        if (info->audience == (listener == LISTENER_ADMIN ? FOR_CLIENTS : FOR_OPERATOR))
             continue;
         if (!strip_prefix(info, prefix, &path) || !path_fits(info->pattern, path, &key))
             continue;

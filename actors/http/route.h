@@ -19,18 +19,25 @@ typedef enum route {
     ROUTE_READ,
     ROUTE_UPDATE,
     ROUTE_DELETE,
+    ROUTE_STATUS,
+    ROUTE_LANES,
+    ROUTE_LANES_RELEASE,
+    ROUTE_LANES_DISCARD,
     ROUTE_COUNT
 } route_t;
 
 /* Which listener a request came in by. */
 typedef enum listener_kind { LISTENER_API, LISTENER_ADMIN } listener_kind_t;
 
+/* Where a route answers. The prefix stands before those of the API alone. */
+typedef enum route_audience { FOR_CLIENTS, FOR_OPERATOR, FOR_BOTH } route_audience_t;
+
 typedef struct route_info {
     route_t route;
     const char *name; /* as the log shows it */
     const char *method;
     const char *pattern; /* "{key}" at its end stands for one segment */
-    bool operator_too;   /* answers on the operator's listener as well, and without the prefix */
+    route_audience_t audience;
     bool asks_store;
     message_type_t message; /* sent to the store when asks_store */
 } route_info_t;

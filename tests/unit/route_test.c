@@ -77,6 +77,9 @@ static void api_routes(void **state)
         {"", "get", "/users/a", ERR_METHOD, NULL, NULL, "GET, PATCH, DELETE"},
         {"", "", "/users", ERR_METHOD, NULL, NULL, "POST, GET"},
         {"", "POST", "/livez", ERR_METHOD, NULL, NULL, "GET"},
+        {"", "GET", "/status", ERR_NO_ROUTE, NULL, NULL, NULL},
+        {"", "GET", "/lanes", ERR_NO_ROUTE, NULL, NULL, NULL},
+        {"", "POST", "/lanes/release", ERR_NO_ROUTE, NULL, NULL, NULL},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -108,6 +111,12 @@ static void the_operator_sees_no_users(void **state)
         {"", "GET", "/livez", ROUTE_LIVEZ, NULL, NULL, NULL},
         {"", "GET", "/readyz?x", ROUTE_READYZ, NULL, "x", NULL},
         {"", "DELETE", "/readyz", ERR_METHOD, NULL, NULL, "GET"},
+        {"/api/v1", "GET", "/status", ROUTE_STATUS, NULL, NULL, NULL},
+        {"", "GET", "/lanes", ROUTE_LANES, NULL, NULL, NULL},
+        {"", "POST", "/lanes/release", ROUTE_LANES_RELEASE, NULL, NULL, NULL},
+        {"", "POST", "/lanes/discard", ROUTE_LANES_DISCARD, NULL, NULL, NULL},
+        {"", "GET", "/lanes/release", ERR_METHOD, NULL, NULL, "POST"},
+        {"", "POST", "/status", ERR_METHOD, NULL, NULL, "GET"},
         {"", "GET", "/users", ERR_NO_ROUTE, NULL, NULL, NULL},
         {"", "POST", "/users", ERR_NO_ROUTE, NULL, NULL, NULL},
         {"", "GET", "/users/a", ERR_NO_ROUTE, NULL, NULL, NULL},
