@@ -60,7 +60,7 @@ static void check_match(const request_t *request, const route_match_t *match)
 {
     must(match->info != NULL && match->allow[0] == '\0');
     must(text_equal(request->method, text_of(match->info->method)));
-    must(request->listener == LISTENER_API || match->info->operator_too);
+    must(match->info->audience != (request->listener == LISTENER_API ? FOR_OPERATOR : FOR_CLIENTS));
     must(inside(match->key, request->target) && inside(match->query, request->target));
     must((match->key.size > 0) == (strchr(match->info->pattern, '{') != NULL));
     if (match->key.size > 0)
