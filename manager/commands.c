@@ -17,6 +17,15 @@ static const option_t runserver_options[] = {
 
 static const option_t json_options[] = {JSON_OPTION, {0}};
 
+static const option_t replay_options[] = {
+    {"--from", "TIME", "first time, RFC 3339, or like 2026-11-24T10:00 in UTC; needed"},
+    {"--to", "TIME", "the time before which it ends; needed"},
+    {"--user", "ID|EMAIL", "only the events of one user"},
+    {"--rate", "N", "events a second at most"},
+    {"--dry-run", NULL, "only count what would be replayed"},
+    JSON_OPTION,
+    {0}};
+
 static const option_t status_options[] = {
     JSON_OPTION, {"--watch", NULL, "again every second, until it is interrupted"}, {0}};
 
@@ -73,6 +82,8 @@ const command_t commands[] = {
      "let parked lanes try again at once, their failures forgotten", lanes_release_command},
     {"broker lanes discard", "", 0, lane_options,
      "delete the events of parked lanes: they are never sent", lanes_discard_command},
+    {"broker replay", "", 0, replay_options,
+     "publish events of the log again, with the same ids, in order per user", replay_command},
     {"broker dead_letters list", "", 0, letters_list_options,
      "print the dead letters by cause; none is taken away", dead_letters_list_command},
     {"broker dead_letters show", "", 0, letters_show_options,

@@ -17,6 +17,7 @@ int status_command(const command_context_t *context);
 int lanes_list_command(const command_context_t *context);
 int lanes_release_command(const command_context_t *context);
 int lanes_discard_command(const command_context_t *context);
+int replay_command(const command_context_t *context);
 int check_command(const command_context_t *context);
 int report_command(const command_context_t *context);
 
