@@ -97,7 +97,7 @@ bool broker_url_check(const char *list, detail_t *detail)
     broker_urls_t urls;
     bool good = broker_urls_split(&urls, list, detail);
     for (size_t i = 0; good && i < urls.count; i++) {
-        char which[48] = "";
+        char which[64] = "";
         if (urls.count > 1)
             snprintf(which, sizeof(which), ", broker %zu of %zu,", i + 1, urls.count);
         good = check_one(urls.texts[i], which, detail);
