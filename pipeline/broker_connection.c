@@ -168,10 +168,15 @@ static bool can_say_goodbye(const broker_connection_t *self)
 
 void broker_close(broker_connection_t **self)
 {
+    broker_close_within(self, BROKER_CLOSE_TIMEOUT_MS);
+}
+
+void broker_close_within(broker_connection_t **self, int ms)
+{
     broker_connection_t *connection = *self;
     if (connection == NULL)
         return;
-    int64_t deadline_ms = clock_mono_ms() + BROKER_CLOSE_TIMEOUT_MS;
+    int64_t deadline_ms = clock_mono_ms() + ms;
     if (can_say_goodbye(connection) && push_all(connection, deadline_ms, NULL) == 0) {
         const struct timeval left = broker_time_until(deadline_ms);
         (void)amqp_set_rpc_timeout(connection->library, &left);

@@ -31,7 +31,8 @@ enum {
     BROKER_HEARTBEAT_S = 10,
     BROKER_OPEN_TIMEOUT_MS = 5000, /* for each broker, without the name lookup */
     BROKER_CALL_TIMEOUT_MS = 5000, /* each call that waits, when no deadline is set */
-    BROKER_CLOSE_TIMEOUT_MS = 400, /* less than actors keep of a stop's deadline for it */
+    BROKER_CLOSE_TIMEOUT_MS = 1000,
+    BROKER_GOODBYE_MS = 400, /* for actors: less than they keep of a stop's deadline for it */
 };
 
 typedef struct broker_login {
@@ -58,6 +59,9 @@ void broker_set_deadline(broker_connection_t *self, int64_t deadline_ms);
 /* Sends what was flushed and says goodbye, when the connection is healthy and not blocked. A NULL *self
  * is fine. */
 void broker_close(broker_connection_t **self);
+
+/* The same within so many milliseconds. */
+void broker_close_within(broker_connection_t **self, int ms);
 
 /* Closes without a word and at once. A NULL *self is fine. */
 void broker_abandon(broker_connection_t **self);

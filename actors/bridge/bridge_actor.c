@@ -110,7 +110,7 @@ static void set_state(bridge_t *self, bridge_state_t next, const char *reason)
 /* What was in flight goes again on the next connection. */
 static void lose_connection(bridge_t *self, int error, const detail_t *detail)
 {
-    broker_close(&self->broker);
+    broker_close_within(&self->broker, BROKER_GOODBYE_MS);
     broker_dialer_lost(self->dialer, error);
     lanes_requeue_all(&self->lanes);
     confirm_window_reset(&self->window);
@@ -440,7 +440,7 @@ static int run_bridge(void *state, detail_t *detail)
 static void fini_bridge(void *state)
 {
     bridge_t *self = state;
-    broker_close(&self->broker);
+    broker_close_within(&self->broker, BROKER_GOODBYE_MS);
     broker_dialer_close(&self->dialer);
     lanes_fini(&self->lanes);
     sender_close(&self->store);

@@ -27,7 +27,7 @@ enum {
     LETTERS_MAX_BYTES =
         4 << 20,      /* of dead letters ends a batch, since they wait in memory for its end */
     STANDBY_MS = 500, /* between two looks whether the other worker has ended */
-    CLOSE_RESERVE_MS = 1200, /* of a stop's deadline, for the good-bye to the broker */
+    CLOSE_RESERVE_MS = 500, /* of a stop's deadline, for the good-bye to the broker */
 };
 
 typedef enum consumer_state {
@@ -86,7 +86,7 @@ static void set_state(consumer_t *self, consumer_state_t next)
 
 static void disconnect(consumer_t *self)
 {
-    broker_close(&self->connection);
+    broker_close_within(&self->connection, BROKER_GOODBYE_MS);
     pending_letters_clear(&self->letters);
     self->held_first = self->held_last = 0;
     self->is_blocked = false;

@@ -148,7 +148,13 @@ def test_frozen_while_it_is_dialled(start, fragile: Broker) -> None:
 
 
 def test_frozen_under_load(start, fragile: Broker) -> None:
-    server = start(Server, RABBIT_MQ_URL=fragile.url, BROKER_HEARTBEAT=str(HEARTBEAT), STOP_TIMEOUT="3000")
+    server = start(Server, "--with-worker", RABBIT_MQ_URL=fragile.url, STOP_TIMEOUT="2000")
+    server.await_log(event="publishing")
+    server.await_log(event="consuming")
+    signal_all(fragile, signal.SIGSTOP)
+    stop_quickly(server, 2)  # nobody is there to say goodbye to
+    signal_all(fragile, signal.SIGCONT)
+    server = start(Server, RABBIT_MQ_URL=fragile.url, BROKER_HEARTBEAT=str(HEARTBEAT), STOP_TIMEOUT="2000")
     hot = hot_user(server)
     load = load_on(server, "frozen", hot)
     signal_all(fragile, signal.SIGSTOP)
@@ -157,8 +163,6 @@ def test_frozen_under_load(start, fragile: Broker) -> None:
     signal_all(fragile, signal.SIGCONT)
     await_count(server, "publishing", 2)
     audit(server, fragile, load.stop(), hot)
-    signal_all(fragile, signal.SIGSTOP)
-    stop_quickly(server)  # nobody is there to say goodbye to
 
 
 def test_a_worker_notices_a_frozen_broker(start, fragile: Broker) -> None:
