@@ -231,6 +231,7 @@ static int end_batch(consumer_t *self, detail_t *detail)
     if (FAILPOINT_ON("consumer.ack_early")) {
         ack(self, batch->last_tag, true);
         error = broker_flush(self->connection, detail);
+        FAILPOINT("consumer.acked_early");
     }
     FAILPOINT("consumer.processed");
     if (error == 0)

@@ -5,10 +5,10 @@ import json
 import random
 import threading
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """A request that was answered 200 and so has made an event."""
 
     request_id: str

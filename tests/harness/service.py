@@ -7,7 +7,7 @@ import shlex
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import requests
@@ -53,13 +53,14 @@ class Process:
     """A running userbus. Its stderr goes to a file, which tells what happened."""
 
     def __init__(self, folder: pathlib.Path, name: str, *arguments: str,
-                 program: str | None = None, **settings: str) -> None:
+                 program: str | None = None, prefix: Sequence[str] = (), **settings: str) -> None:
+        """prefix: a command that execs the program, such as prlimit."""
         self.log_path = folder / f"{name}.log"
         self.out_path = folder / f"{name}.out"
         self.settings = settings
         self._log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log, open(self.out_path, "ab") as out:
-            self.process = subprocess.Popen([program or binary(), *arguments], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([*prefix, program or binary(), *arguments], stdin=subprocess.DEVNULL,
                                             stdout=out, stderr=log, env=environment(settings))
 
     @property
@@ -123,13 +124,13 @@ class Server(Process):
     """`userbus runserver` on free ports."""
 
     def __init__(self, folder: pathlib.Path, *arguments: str, program: str | None = None,
-                 wait: bool = True, **settings: str) -> None:
+                 prefix: Sequence[str] = (), wait: bool = True, **settings: str) -> None:
         url = settings.get("DATABASE_URL", f"sqlite:{folder / 'userbus.db'}")
         self.database = pathlib.Path(url.removeprefix("sqlite:"))
         defaults = {"LISTEN": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0",
                     "DATABASE_URL": f"sqlite:{self.database}",
                     "CONSUMER_DATABASE_URL": f"sqlite:{folder / 'consumer.db'}"}
-        super().__init__(folder, "server", "runserver", *arguments, program=program,
+        super().__init__(folder, "server", "runserver", *arguments, program=program, prefix=prefix,
                          **(defaults | settings))
         self.url = self.admin_url = ""
         if wait:
@@ -163,10 +164,12 @@ class Server(Process):
 class Worker(Process):
     """`userbus broker start user`."""
 
-    def __init__(self, folder: pathlib.Path, *arguments: str, wait: bool = True, **settings: str) -> None:
+    def __init__(self, folder: pathlib.Path, *arguments: str, program: str | None = None, wait: bool = True,
+                 **settings: str) -> None:
         self.database = folder / "consumer.db"
         defaults = {"CONSUMER_DATABASE_URL": f"sqlite:{self.database}"}
-        super().__init__(folder, "worker", "broker", "start", "user", *arguments, **(defaults | settings))
+        super().__init__(folder, "worker", "broker", "start", "user", *arguments, program=program,
+                         **(defaults | settings))
         if wait:
             self.or_kill(lambda: self.await_log(event="consuming"))
 

@@ -110,19 +110,22 @@ class Link:
 
 class TcpProxy:
     """Listens on a free port of loopback. receive_buffer: bytes that a client can send before it notices
-    that nobody reads (the kernel doubles it); None: the kernel's default, which grows to megabytes."""
+    that nobody reads (the kernel doubles it); None: the kernel's default, which grows to megabytes.
+    listener: a socket that listens already, which becomes the proxy's."""
 
-    def __init__(self, server_host: str, server_port: int, receive_buffer: int | None = None) -> None:
+    def __init__(self, server_host: str, server_port: int, receive_buffer: int | None = None,
+                 listener: socket.socket | None = None) -> None:
         self.server = (server_host, server_port)
         self.mode = Mode()
         self.changed = threading.Condition()
         self.links: set[Link] = set()
         self.accepted = 0
-        self._listener = socket.socket()
+        self._listener = listener or socket.socket()
         if receive_buffer is not None:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._listener.bind(("127.0.0.1", 0))
-        self._listener.listen(64)
+        if listener is None:
+            self._listener.bind(("127.0.0.1", 0))
+            self._listener.listen(64)
         self.host, self.port = self._listener.getsockname()
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
