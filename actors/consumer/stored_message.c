@@ -74,12 +74,21 @@ static bool take_array(stored_message_t *out, const msgpack_object *object)
     return true;
 }
 
+/* A longer array would have memory taken for what it claims to hold. */
+static bool is_short_array(text_t packed)
+{
+    unsigned char code = packed.size > 0 ? (unsigned char)packed.data[0] : 0;
+    return (code & 0xf0) == 0x90 || code == 0xdc;
+}
+
 bool stored_message_unpack(stored_message_t *out, text_t properties, text_t body)
 {
     msgpack_zone zone;
     msgpack_object object;
     size_t used = 0;
     *out = (stored_message_t){.message = {.headers = out->headers, .body = body}};
+    if (!is_short_array(properties))
+        return false;
     must(msgpack_zone_init(&zone, ZONE_BYTES));
     bool well = msgpack_unpack(properties.data, properties.size, &used, &zone, &object) ==
                     MSGPACK_UNPACK_SUCCESS &&

@@ -11,10 +11,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "actors/consumer/dead_letter.h"
 #include "actors/consumer/exec_child.h"
-#include "actors/consumer/pending_letters.h"
 #include "actors/consumer/stored_message.h"
+#include "actors/consumer/waiting_letters.h"
 #include "actors/consumer/waiting_table.h"
 #include "pipeline/backoff.h"
 #include "pipeline/clock.h"
@@ -26,8 +25,7 @@ enum {
     RUNNER_DATABASE = RETRY_LETTERS + 1,
     RUNNER_CHILDREN,         /* the first of them */
     DATABASE_RUNS_MAX = 256, /* in one transaction */
-    LETTERS_MAX = 64,        /* unconfirmed */
-    ENDED_MAX = EVENT_KIND_COUNT * EXEC_HAND_MAX + LETTERS_MAX + DATABASE_RUNS_MAX,
+    ENDED_MAX = EVENT_KIND_COUNT * EXEC_HAND_MAX + WAITING_LETTERS_MAX + DATABASE_RUNS_MAX,
     WRITE_AGAIN_MS = 1000,
 };
 
@@ -52,10 +50,9 @@ struct waiting_runs {
     int epoll_fd;
     ended_t ended[ENDED_MAX];
     size_t ended_count, timeouts_untold;
-    pending_letters_t letters;         /* by their publish tags; the other tag is a slot of */
-    retry_lane_t *buried[LETTERS_MAX]; /* their lanes; NULL: a free slot */
-    text_buffer_t line, properties;    /* scratch */
-    int64_t write_again_ms;            /* 0: at once */
+    waiting_letters_t letters;
+    text_buffer_t line, properties; /* scratch */
+    int64_t write_again_ms;         /* 0: at once */
     bool is_full, finishes;
 };
 
@@ -112,27 +109,25 @@ static void on_child_told(void *context, void *run, exec_end_t end, text_t error
     self->timeouts_untold += end == EXEC_ENDED_TIMEOUT;
 }
 
-static void on_letter_confirmed(void *context, uint64_t slot, bool multiple)
+static void on_letter_confirmed(void *context, retry_lane_t *lane)
 {
-    waiting_runs_t *self = context;
-    (void)multiple;
-    note_end(self, self->buried[slot], END_BURIED);
-    self->buried[slot] = NULL;
+    note_end(context, lane, END_BURIED);
 }
 
 void waiting_runs_confirm(waiting_runs_t *self, uint64_t publish_tag, bool multiple)
 {
-    pending_letters_confirm(&self->letters, publish_tag, multiple, on_letter_confirmed, self);
+    waiting_letters_confirm(&self->letters, publish_tag, multiple, on_letter_confirmed, self);
+}
+
+static void on_letter_lost(void *context, retry_lane_t *lane)
+{
+    waiting_runs_t *self = context;
+    retry_schedule_put_back(self->schedule, lane);
 }
 
 void waiting_runs_disconnected(waiting_runs_t *self)
 {
-    for (size_t slot = LETTERS_MAX; slot-- > 0;) {
-        if (self->buried[slot] != NULL)
-            retry_schedule_put_back(self->schedule, self->buried[slot]);
-        self->buried[slot] = NULL;
-    }
-    pending_letters_clear(&self->letters);
+    waiting_letters_lost(&self->letters, on_letter_lost, self);
 }
 
 /* --- writing it ------------------------------------------------------------------------------- */
@@ -166,10 +161,9 @@ static int write_end(waiting_runs_t *self, ended_t *ended, int64_t now_us)
     const retry_event_t *event = retry_lane_event(ended->lane);
     switch (ended->end) {
     case END_DONE:
-        inbox_tally(self->conf.database, event->kind, 1);
-        return waiting_table_remove(self->table, event->row, INBOX_PROCESSED);
     case END_UNHANDLED: /* the handler table has lost its row since */
-        inbox_tally(self->conf.database, TALLY_UNHANDLED, 1);
+        inbox_tally(self->conf.database,
+                    ended->end == END_DONE ? event->kind : (int)TALLY_UNHANDLED, 1);
         return waiting_table_remove(self->table, event->row, INBOX_PROCESSED);
     case END_BURIED:
         inbox_tally(self->conf.database, TALLY_DEAD, 1);
@@ -364,53 +358,9 @@ static int feed(waiting_runs_t *self, size_t index, int64_t now_ms)
 
 /* --- dead letters ----------------------------------------------------------------------------- */
 
-static size_t free_slot(const waiting_runs_t *self)
-{
-    size_t slot = 0;
-    while (slot < LETTERS_MAX && self->buried[slot] != NULL)
-        slot++;
-    return slot;
-}
-
-static const char *terminated(text_buffer_t *buffer, text_t text)
-{
-    text_buffer_clear(buffer);
-    text_add(buffer, text);
-    text_add(buffer, (text_t){"", 1});
-    return buffer->data;
-}
-
-static void publish(waiting_runs_t *self, broker_connection_t *connection, retry_lane_t *lane,
-                    const waiting_event_t *waiting, size_t slot)
-{
-    stored_message_t stored;
-    dead_letter_t letter;
-    if (!stored_message_unpack(&stored, waiting->properties, waiting->body))
-        stored = (stored_message_t){
-            .message = {.message_id = waiting->message_id, .body = waiting->body}};
-    const death_t death = {
-        .error = terminated(&self->line, waiting->error),
-        .reason = terminated(&self->properties, waiting->reason),
-        .attempts = waiting->attempts,
-        .first_failed_us = waiting->first_failed_us,
-        .processor = is_kind(waiting->kind) ? self->conf.handlers->names[waiting->kind] : "",
-        .user_key = waiting->user_key,
-        .sequence = waiting->sequence,
-    };
-    dead_letter_make(&letter, &stored.message, self->conf.queue, &death);
-    uint64_t publish_tag = broker_publish(connection, &letter.message);
-    self->buried[slot] = lane;
-    must(pending_letters_add(&self->letters, slot, publish_tag));
-    log_event(LOG_WARN, self->conf.actor, "dead_letter",
-              LOG_TEXT("message_id", shown(waiting->message_id)), LOG_STR("error", death.error),
-              LOG_STR("reason", death.reason), LOG_STR("fingerprint", letter.fingerprint),
-              LOG_INT("attempts", death.attempts));
-}
-
 static int publish_letters(waiting_runs_t *self, broker_connection_t *connection)
 {
-    size_t slot;
-    while (self->ended_count == 0 && (slot = free_slot(self)) < LETTERS_MAX) {
+    while (self->ended_count == 0 && waiting_letters_has_room(&self->letters)) {
         waiting_event_t waiting;
         retry_lane_t *lane = retry_schedule_take(self->schedule, RETRY_LETTERS);
         if (lane == NULL)
@@ -420,7 +370,9 @@ static int publish_letters(waiting_runs_t *self, broker_connection_t *connection
             retry_schedule_put_back(self->schedule, lane);
             return error;
         }
-        publish(self, connection, lane, &waiting, slot);
+        const char *processor =
+            is_kind(waiting.kind) ? self->conf.handlers->names[waiting.kind] : "";
+        waiting_letters_publish(&self->letters, connection, lane, &waiting, processor);
     }
     return 0;
 }
@@ -547,7 +499,7 @@ void waiting_runs_rolled_back(waiting_runs_t *self)
 
 bool waiting_runs_have_letters(const waiting_runs_t *self)
 {
-    return self->letters.count > 0;
+    return waiting_letters_count(&self->letters) > 0;
 }
 
 int64_t waiting_runs_tries(const waiting_runs_t *self)
@@ -590,11 +542,9 @@ bool waiting_runs_are_quiet(const waiting_runs_t *self)
 static void take_up(void *context, const waiting_event_t *event)
 {
     waiting_runs_t *self = context;
-    int64_t pause_ms = (event->next_try_us - clock_wall_us()) / 1000;
-    if (event->next_try_us == 0 || pause_ms < 0)
-        pause_ms = 0;
-    if (pause_ms > self->conf.rules.retry.cap_ms)
-        pause_ms = self->conf.rules.retry.cap_ms;
+    int64_t left_ms = (event->next_try_us - clock_wall_us()) / 1000;
+    int64_t cap_ms = self->conf.rules.retry.cap_ms;
+    int64_t pause_ms = left_ms < 0 ? 0 : left_ms > cap_ms ? cap_ms : left_ms;
     const retry_event_t entry = {.row = event->row,
                                  .kind = event->kind,
                                  .runner = event->is_dead ? (unsigned)RETRY_LETTERS
@@ -624,7 +574,7 @@ int waiting_runs_open(waiting_runs_t **out, const waiting_conf_t *conf, detail_t
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     must(self->epoll_fd >= 0);
     self->schedule = retry_schedule_new(&conf->rules.retry);
-    pending_letters_init(&self->letters, LETTERS_MAX);
+    waiting_letters_init(&self->letters, conf->actor, conf->queue);
     make_children(self);
     int error = waiting_table_open(&self->table, conf->database, conf->queue, detail);
     if (error == 0) {
@@ -654,7 +604,7 @@ void waiting_runs_close(waiting_runs_t **self)
         exec_child_free(&runs->children[i]);
     waiting_table_close(&runs->table);
     retry_schedule_free(&runs->schedule);
-    pending_letters_fini(&runs->letters);
+    waiting_letters_fini(&runs->letters);
     text_buffer_fini(&runs->line);
     text_buffer_fini(&runs->properties);
     close(runs->epoll_fd);
