@@ -26,6 +26,13 @@ static const option_t replay_options[] = {
     JSON_OPTION,
     {0}};
 
+static const option_t verify_options[] = {
+    {"--wait", "SECONDS", "for events that are on their way; 10 unless told"},
+    {"--from", "TIME", "only events made then or later; RFC 3339, or like 2026-11-24T10:00 in UTC"},
+    {"--to", "TIME", "only events made before"},
+    JSON_OPTION,
+    {0}};
+
 static const option_t status_options[] = {
     JSON_OPTION, {"--watch", NULL, "again every second, until it is interrupted"}, {0}};
 
@@ -84,6 +91,9 @@ const command_t commands[] = {
      "delete the events of parked lanes: they are never sent", lanes_discard_command},
     {"broker replay", "", 0, replay_options,
      "publish events of the log again, with the same ids, in order per user", replay_command},
+    {"verify", "", 0, verify_options,
+     "count what is stored, confirmed and processed, and print the ids of events that are missing",
+     verify_command},
     {"broker dead_letters list", "", 0, letters_list_options,
      "print the dead letters by cause; none is taken away", dead_letters_list_command},
     {"broker dead_letters show", "", 0, letters_show_options,

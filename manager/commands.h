@@ -18,6 +18,7 @@ int lanes_list_command(const command_context_t *context);
 int lanes_release_command(const command_context_t *context);
 int lanes_discard_command(const command_context_t *context);
 int replay_command(const command_context_t *context);
+int verify_command(const command_context_t *context);
 int check_command(const command_context_t *context);
 int report_command(const command_context_t *context);
 

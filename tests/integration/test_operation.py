@@ -12,7 +12,10 @@ from harness.broker import Broker
 from harness.service import Server, Worker, binary, run
 from harness.waiting import wait_for
 
-COMMANDS = (("runserver",), ("broker", "list_queues"), ("broker", "start"), ("report",), ("check",))
+COMMANDS = (("runserver",), ("broker", "list_queues"), ("broker", "start"), ("report",), ("verify",),
+            ("broker", "status"), ("broker", "replay"), ("broker", "lanes", "list"), ("broker", "lanes", "release"),
+            ("broker", "lanes", "discard"), ("broker", "dead_letters", "list"), ("broker", "dead_letters", "show"),
+            ("broker", "dead_letters", "replay"), ("broker", "dead_letters", "discard"), ("check",))
 CLOSED_PORT_URL = "amqp://guest:guest@127.0.0.1:1/"
 
 
