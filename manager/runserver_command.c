@@ -84,6 +84,9 @@ static void plan_actors(service_t *self, const settings_t *settings, bool with_w
                        .read_events = settings->read_events != 0,
                        .outbox_max_events = settings->outbox_max_events,
                        .outbox_max_bytes = settings->outbox_max_bytes,
+                       .lane_max_events = settings->lane_max_events,
+                       .lane_retry_ms = (int)settings->lane_retry,
+                       .lane_retry_max_ms = (int)settings->lane_retry_max,
                        .event_retention_s = settings->event_retention,
                        .has_checkpoint_actor = strcmp(settings->checkpoints, "thread") == 0};
     add_actor(self, "store", -1, &store_actor, &self->store, STAGE_STORE, false);

@@ -138,10 +138,10 @@ size_t broker_unsent(const broker_connection_t *self);
 bool broker_is_blocked(const broker_connection_t *self);
 
 typedef enum broker_event_kind {
-    BROKER_ACK,       /* tag, multiple: the broker has it */
-    BROKER_NACK,      /* tag, multiple: the broker refused it */
-    BROKER_RETURN,    /* message (message_id, reply_text): not routed; its ack follows */
-    BROKER_DELIVERY,  /* tag, redelivered, message */
+    BROKER_ACK,      /* tag, multiple: the broker has it */
+    BROKER_NACK,     /* tag, multiple: the broker refused it */
+    BROKER_RETURN,   /* message (message_id), reply_code, reply_text: not routed; its ack follows */
+    BROKER_DELIVERY, /* tag, redelivered, message */
     BROKER_CANCELLED, /* the broker ended our subscription (queue deleted, failover) */
     BROKER_BLOCKED,   /* the broker asks publishers to pause; reply_text says why */
     BROKER_UNBLOCKED,
@@ -151,6 +151,7 @@ typedef struct broker_event {
     broker_event_kind_t kind;
     uint64_t tag;
     bool multiple, redelivered;
+    int reply_code;
     text_t reply_text;
     broker_message_t message; /* its texts and headers live until the next broker_next */
 } broker_event_t;

@@ -130,6 +130,7 @@ static int begin_return(broker_decoder_t *self, const amqp_basic_return_t *retur
 {
     begin_content(self, BROKER_RETURN, 0, returned->exchange, returned->routing_key);
     self->content.reply_text = text_of_bytes(returned->reply_text);
+    self->content.reply_code = returned->reply_code;
     return 0;
 }
 

@@ -28,6 +28,7 @@ enum {
     BURST = 64,           /* publishes in one write */
     REPORT_EVERY_MS = 10, /* positions and credit, while there are any */
     TELL_EVERY_MS = 1000, /* how it is */
+    YIELD_EVERY_MS = 1000,
     COMPLAIN_EVERY_MS =
         1000,     /* about events that were not taken; then the topology is mended too */
     CUT_MS = 500, /* of the stop's deadline, kept for closing */
@@ -75,11 +76,13 @@ typedef struct bridge {
 
     size_t failures, returns; /* since the last complaint */
     char failure_reason[128];
+    int return_code;     /* of the last return */
     int64_t complain_ms; /* monotonic: when to complain next */
 
     int64_t published, confirmed, returned, nacked; /* events, since the start */
     bool state_changed;                             /* and the store was not told */
     int64_t tell_ms;                                /* monotonic: when to tell it of counts next */
+    int64_t yield_ms;                               /* monotonic: when a lane may yield next */
 } bridge_t;
 
 static void set_state(bridge_t *self, bridge_state_t next, const char *reason)
@@ -153,6 +156,41 @@ static void confirmed(bridge_t *self, outgoing_event_t *event)
     FAILPOINT("bridge.confirmed");
 }
 
+/* An event of a lane that left: the store keeps it, said before any position behind it. */
+static void give_back(bridge_t *self, outgoing_event_t *event, const departure_t *how)
+{
+    const msg_event_parked_t message = {.bridge = self->conf.index,
+                                        .attach_id = self->attach_id,
+                                        .position = event->position,
+                                        .counted = how->counted,
+                                        .reason = how->reason};
+    frame_add(&self->frame, MSG_event_parked, 0, &message);
+    self->touched |= UINT64_C(1) << event->partition;
+    self->credit++;
+    self->credit_bytes += event->bytes;
+    progress_confirmed(&self->progress, event);
+    free(event);
+}
+
+/* When all it may hold waits for the broker to take it, one lane goes once in a while, so that others
+ * come in. */
+static void yield(bridge_t *self, int64_t now_ms)
+{
+    if (self->lanes.events < CREDIT || self->state != BRIDGE_PUBLISHING || now_ms < self->yield_ms)
+        return;
+    if (lanes_yield(&self->lanes))
+        self->yield_ms = now_ms + YIELD_EVERY_MS;
+}
+
+static void give_back_lanes(bridge_t *self, int64_t now_ms)
+{
+    departure_t how;
+    outgoing_event_t *event;
+    yield(self, now_ms);
+    while ((event = lanes_take_left(&self->lanes, &how)) != NULL)
+        give_back(self, event, &how);
+}
+
 static void failed(bridge_t *self, outgoing_event_t *event, bool returned)
 {
     self->failures++;
@@ -161,7 +199,8 @@ static void failed(bridge_t *self, outgoing_event_t *event, bool returned)
     self->nacked += !returned;
     if (!returned)
         snprintf(self->failure_reason, sizeof(self->failure_reason), "refused by the broker");
-    lanes_failed(&self->lanes, event, clock_mono_ms(), random_bits());
+    lanes_failed(&self->lanes, event, returned ? self->return_code : 0, clock_mono_ms(),
+                 random_bits());
 }
 
 static void on_outcome(bridge_t *self, const broker_event_t *event)
@@ -182,6 +221,7 @@ static void on_return(bridge_t *self, const broker_event_t *event)
     uint8_t id[UUID_BYTES];
     snprintf(self->failure_reason, sizeof(self->failure_reason), "%.*s",
              (int)event->reply_text.size, event->reply_text.data);
+    self->return_code = event->reply_code;
     if (uuid_parse(id, event->message.message_id))
         confirm_window_returned(&self->window, id);
 }
@@ -345,6 +385,18 @@ static void on_event(void *state, const message_t *message)
     lanes_add(&self->lanes, event);
 }
 
+static void on_lane_closed(void *state, const message_t *message)
+{
+    bridge_t *self = state;
+    lanes_close(&self->lanes, (const uint8_t *)message->lane_closed.user_id.data);
+}
+
+static void on_lane_open(void *state, const message_t *message)
+{
+    bridge_t *self = state;
+    lanes_open(&self->lanes, (const uint8_t *)message->lane_open.user_id.data);
+}
+
 static void on_stop(void *state, const message_t *message)
 {
     bridge_t *self = state;
@@ -356,6 +408,8 @@ static void on_stop(void *state, const message_t *message)
 
 static const message_handler_t handlers[MSG_count] = {
     [MSG_event] = on_event,
+    [MSG_lane_closed] = on_lane_closed,
+    [MSG_lane_open] = on_lane_open,
     [MSG_stop] = on_stop,
 };
 
@@ -418,6 +472,7 @@ static void run_turn(bridge_t *self)
         publish(self);
         complain(self, now_ms);
     }
+    give_back_lanes(self, now_ms);
     report(self, now_ms, false);
     end_when_drained(self, now_ms);
     if (self->state != BRIDGE_ENDED)

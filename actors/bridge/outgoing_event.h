@@ -23,7 +23,9 @@ struct outgoing_event {
     struct lane *lane;             /* lanes.c: its user's */
     outgoing_event_t *lane_next;   /* lanes.c: behind it in order */
     outgoing_event_t *lane_before; /* lanes.c */
+    unsigned round;                /* lanes.c: of its lane when it was published */
     bool in_flight;                /* lanes.c: published, its outcome not yet known */
+    bool has_failed;               /* lanes.c */
 
     outgoing_event_t *partition_next, *partition_before; /* progress.c: by position */
 };

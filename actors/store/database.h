@@ -31,9 +31,19 @@ typedef struct saved_positions {
     int64_t confirmed[PARTITION_COUNT]; /* every event of the partition up to here is confirmed */
 } saved_positions_t;
 
+/* A user whose events are kept beside the log (parked_lanes.h). */
+typedef struct lane_row {
+    uint8_t user_id[ID_BYTES];
+    int64_t state, tries, failures, reason; /* as parked_lanes.h has them */
+    int64_t since_us, next_try_us;          /* wall clock */
+    int64_t closed_at;                      /* a position */
+    int64_t events, bytes;                  /* what is parked of it; read, not written */
+} lane_row_t;
+
 /* Called for each row; its texts live for the call. False ends the walk. */
 typedef bool (*user_visit_t)(void *context, const user_t *user);
 typedef bool (*event_visit_t)(void *context, const msg_event_t *event);
+typedef bool (*lane_visit_t)(void *context, const lane_row_t *lane);
 
 struct database_class {
     const char *scheme; /* "sqlite:" */
@@ -70,6 +80,17 @@ struct database_class {
      * time. *deleted may be smaller than what is left. */
     int (*event_trim)(database_t *self, int64_t up_to, int64_t older_than_us, int most,
                       int *deleted);
+
+    /* An event of a lane, which has no position. *is_new: false when the lane has it already. */
+    int (*parked_append)(database_t *self, const msg_event_t *event, bool *is_new);
+    /* The events of a user's lane in order of sequence, with position 1. */
+    int (*parked_walk)(database_t *self, const uint8_t user_id[ID_BYTES], event_visit_t visit,
+                       void *context);
+    /* Deletes the events of a user's lane up to a sequence. */
+    int (*parked_trim)(database_t *self, const uint8_t user_id[ID_BYTES], int64_t up_to);
+    int (*lane_walk)(database_t *self, lane_visit_t visit, void *context);
+    int (*lane_save)(database_t *self, const lane_row_t *lane);
+    int (*lane_delete)(database_t *self, const uint8_t user_id[ID_BYTES]);
 
     int (*positions_load)(database_t *self, saved_positions_t *out);
     /* Saves low and the partitions of the set (bit i: partition i). */

@@ -55,6 +55,14 @@ int event_feed_append(event_feed_t *self, msg_event_t *event)
     return 0;
 }
 
+void event_feed_tell(event_feed_t *self, unsigned partition, message_type_t type,
+                     const void *fields)
+{
+    unsigned bridge = partition % self->outbox.bridge_count;
+    if (self->senders[bridge] != NULL)
+        frame_add(&self->frames[bridge], type, 0, fields);
+}
+
 /* Only an attached bridge has credit, so a frame that holds something has somebody to go to. */
 void event_feed_send(event_feed_t *self)
 {

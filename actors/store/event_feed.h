@@ -30,6 +30,11 @@ void event_feed_fini(event_feed_t *self);
  * the database's. */
 int event_feed_append(event_feed_t *self, msg_event_t *event) __attribute__((warn_unused_result));
 
+/* Something for the bridge of a partition, before what is appended after it; to nobody when that bridge
+ * has not attached. The fields are borrowed for the call. */
+void event_feed_tell(event_feed_t *self, unsigned partition, message_type_t type,
+                     const void *fields);
+
 /* After COMMIT: what was appended goes to the bridges that keep up. */
 void event_feed_send(event_feed_t *self);
 

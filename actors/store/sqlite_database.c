@@ -50,6 +50,30 @@ static const char *const migrations[] = {
     " partition INTEGER PRIMARY KEY," /* 64: every event up to here is confirmed */
     " confirmed INTEGER NOT NULL"
     ") STRICT;",
+    "CREATE TABLE parked_lane ("
+    " user_id BLOB PRIMARY KEY,"
+    " state INTEGER NOT NULL," /* parked_state_t: 0 waits, 1 is in quarantine, 2 is opening */
+    " tries INTEGER NOT NULL,"
+    " failures INTEGER NOT NULL,"
+    " reason INTEGER NOT NULL,"
+    " since_us INTEGER NOT NULL,"
+    " next_try_us INTEGER NOT NULL,"
+    " closed_at INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE parked ("
+    " row INTEGER PRIMARY KEY,"
+    " partition INTEGER NOT NULL,"
+    " kind INTEGER NOT NULL,"
+    " sequence INTEGER NOT NULL,"
+    " user_id BLOB NOT NULL,"
+    " id BLOB NOT NULL,"
+    " created_us INTEGER NOT NULL,"
+    " request_id TEXT NOT NULL,"
+    " traceparent TEXT NOT NULL,"
+    " tracestate TEXT NOT NULL,"
+    " body BLOB NOT NULL,"
+    " UNIQUE (user_id, sequence)"
+    ") STRICT;",
 };
 
 static const sqlite_schema_t schema = {.what = "users' database",
@@ -61,9 +85,15 @@ static const sqlite_schema_t schema = {.what = "users' database",
 #define USER_COLUMNS                                                                               \
     "row, id, email, email_key, first_name, last_name, view_count, is_valid, version, sequence, "  \
     "created_us, updated_us"
-#define EVENT_COLUMNS                                                                              \
-    "position, partition, kind, sequence, user_id, id, created_us, request_id, traceparent, "      \
-    "tracestate, body"
+#define EVENT_COLUMNS "position, " PARKED_COLUMNS
+#define PARKED_COLUMNS                                                                             \
+    "partition, kind, sequence, user_id, id, created_us, request_id, traceparent, tracestate, "    \
+    "body"
+#define LANE_COLUMNS "user_id, state, tries, failures, reason, since_us, next_try_us, closed_at"
+/* As event_bytes counts them. */
+#define PARKED_BYTES                                                                               \
+    "length(body) + length(CAST(request_id AS BLOB)) + length(CAST(traceparent AS BLOB))"          \
+    " + length(CAST(tracestate AS BLOB))"
 
 typedef enum statement {
     BEGIN,
@@ -79,6 +109,12 @@ typedef enum statement {
     EVENT_TRIM,
     EVENT_FIRST,
     EVENT_LAST,
+    PARKED_APPEND,
+    PARKED_WALK,
+    PARKED_TRIM,
+    LANE_WALK,
+    LANE_SAVE,
+    LANE_DELETE,
     POSITION_WALK,
     POSITION_SAVE,
     STATEMENT_COUNT
@@ -102,6 +138,18 @@ static const char *const statements[STATEMENT_COUNT] = {
     [EVENT_TRIM] = "DELETE FROM event WHERE position <= ?1 AND created_us < ?2",
     [EVENT_FIRST] = "SELECT min(position) FROM event",
     [EVENT_LAST] = "SELECT max(position) FROM event",
+    [PARKED_APPEND] = "INSERT OR IGNORE INTO parked (" PARKED_COLUMNS ")"
+                      " VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    [PARKED_WALK] = "SELECT 1, " PARKED_COLUMNS " FROM parked WHERE user_id = ?1 ORDER BY sequence",
+    [PARKED_TRIM] = "DELETE FROM parked WHERE user_id = ?1 AND sequence <= ?2",
+    [LANE_WALK] = "SELECT " LANE_COLUMNS ","
+                  " (SELECT count(*) FROM parked WHERE parked.user_id = parked_lane.user_id),"
+                  " (SELECT sum(" PARKED_BYTES ") FROM parked"
+                  "  WHERE parked.user_id = parked_lane.user_id)"
+                  " FROM parked_lane",
+    [LANE_SAVE] = "INSERT OR REPLACE INTO parked_lane (" LANE_COLUMNS ")"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [LANE_DELETE] = "DELETE FROM parked_lane WHERE user_id = ?1",
     [POSITION_WALK] = "SELECT partition, confirmed FROM position",
     [POSITION_SAVE] = "INSERT OR REPLACE INTO position (partition, confirmed) VALUES (?1, ?2)",
 };
@@ -236,10 +284,9 @@ static int user_walk(database_t *self, text_t after, user_visit_t visit, void *c
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-static int event_append(database_t *self, const msg_event_t *event)
+/* All but the position, which is the first. */
+static void bind_event(sqlite3_stmt *statement, const msg_event_t *event)
 {
-    sqlite3_stmt *statement = store_of(self)->statements[EVENT_APPEND];
-    sqlite_bind_int(statement, 1, event->position);
     sqlite_bind_int(statement, 2, event->partition);
     sqlite_bind_int(statement, 3, event->kind);
     sqlite_bind_int(statement, 4, event->sequence);
@@ -250,6 +297,13 @@ static int event_append(database_t *self, const msg_event_t *event)
     sqlite_bind_text(statement, 9, event->traceparent);
     sqlite_bind_text(statement, 10, event->tracestate);
     sqlite_bind_bytes(statement, 11, event->body);
+}
+
+static int event_append(database_t *self, const msg_event_t *event)
+{
+    sqlite3_stmt *statement = store_of(self)->statements[EVENT_APPEND];
+    sqlite_bind_int(statement, 1, event->position);
+    bind_event(statement, event);
     return run(statement);
 }
 
@@ -284,10 +338,9 @@ static bool event_is_well(const msg_event_t *event)
     return true;
 }
 
-static int event_walk(database_t *self, int64_t after, event_visit_t visit, void *context)
+/* The statement's parameters are bound. */
+static int walk_events(sqlite3_stmt *statement, event_visit_t visit, void *context)
 {
-    sqlite3_stmt *statement = store_of(self)->statements[EVENT_WALK];
-    sqlite_bind_int(statement, 1, after);
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         const msg_event_t event = read_event(statement);
@@ -300,6 +353,13 @@ static int event_walk(database_t *self, int64_t after, event_visit_t visit, void
     }
     sqlite_end(statement);
     return code == SQLITE_ROW || code == SQLITE_DONE ? 0 : sqlite_error(code);
+}
+
+static int event_walk(database_t *self, int64_t after, event_visit_t visit, void *context)
+{
+    sqlite3_stmt *statement = store_of(self)->statements[EVENT_WALK];
+    sqlite_bind_int(statement, 1, after);
+    return walk_events(statement, visit, context);
 }
 
 static int event_trim(database_t *self, int64_t up_to, int64_t older_than_us, int most,
@@ -317,6 +377,95 @@ static int event_trim(database_t *self, int64_t up_to, int64_t older_than_us, in
     error = run(store->statements[EVENT_TRIM]);
     *deleted = error == 0 ? sqlite3_changes(store->file.connection) : 0;
     return error;
+}
+
+/* --- parked lanes ----------------------------------------------------------------------------- */
+
+static void bind_user_id(sqlite3_stmt *statement, const uint8_t user_id[ID_BYTES])
+{
+    sqlite_bind_bytes(statement, 1, (text_t){(const char *)user_id, ID_BYTES});
+}
+
+static int parked_append(database_t *self, const msg_event_t *event, bool *is_new)
+{
+    sqlite_store_t *store = store_of(self);
+    bind_event(store->statements[PARKED_APPEND], event);
+    int error = run(store->statements[PARKED_APPEND]);
+    *is_new = error == 0 && sqlite3_changes(store->file.connection) > 0;
+    return error;
+}
+
+static int parked_walk(database_t *self, const uint8_t user_id[ID_BYTES], event_visit_t visit,
+                       void *context)
+{
+    sqlite3_stmt *statement = store_of(self)->statements[PARKED_WALK];
+    bind_user_id(statement, user_id);
+    return walk_events(statement, visit, context);
+}
+
+static int parked_trim(database_t *self, const uint8_t user_id[ID_BYTES], int64_t up_to)
+{
+    sqlite3_stmt *statement = store_of(self)->statements[PARKED_TRIM];
+    bind_user_id(statement, user_id);
+    sqlite_bind_int(statement, 2, up_to);
+    return run(statement);
+}
+
+/* False: somebody else wrote it. */
+static bool read_lane(sqlite3_stmt *statement, lane_row_t *out)
+{
+    text_t user_id = sqlite_column(statement, 0);
+    if (user_id.size != ID_BYTES)
+        return false;
+    memcpy(out->user_id, user_id.data, ID_BYTES);
+    out->state = sqlite3_column_int64(statement, 1);
+    out->tries = sqlite3_column_int64(statement, 2);
+    out->failures = sqlite3_column_int64(statement, 3);
+    out->reason = sqlite3_column_int64(statement, 4);
+    out->since_us = sqlite3_column_int64(statement, 5);
+    out->next_try_us = sqlite3_column_int64(statement, 6);
+    out->closed_at = sqlite3_column_int64(statement, 7);
+    out->events = sqlite3_column_int64(statement, 8);
+    out->bytes = sqlite3_column_int64(statement, 9);
+    return true;
+}
+
+static int lane_walk(database_t *self, lane_visit_t visit, void *context)
+{
+    sqlite3_stmt *statement = store_of(self)->statements[LANE_WALK];
+    lane_row_t lane;
+    int code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        if (!read_lane(statement, &lane)) {
+            code = SQLITE_CORRUPT;
+            break;
+        }
+        if (!visit(context, &lane))
+            break;
+    }
+    sqlite_end(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? 0 : sqlite_error(code);
+}
+
+static int lane_save(database_t *self, const lane_row_t *lane)
+{
+    sqlite3_stmt *statement = store_of(self)->statements[LANE_SAVE];
+    bind_user_id(statement, lane->user_id);
+    sqlite_bind_int(statement, 2, lane->state);
+    sqlite_bind_int(statement, 3, lane->tries);
+    sqlite_bind_int(statement, 4, lane->failures);
+    sqlite_bind_int(statement, 5, lane->reason);
+    sqlite_bind_int(statement, 6, lane->since_us);
+    sqlite_bind_int(statement, 7, lane->next_try_us);
+    sqlite_bind_int(statement, 8, lane->closed_at);
+    return run(statement);
+}
+
+static int lane_delete(database_t *self, const uint8_t user_id[ID_BYTES])
+{
+    sqlite3_stmt *statement = store_of(self)->statements[LANE_DELETE];
+    bind_user_id(statement, user_id);
+    return run(statement);
 }
 
 /* --- positions -------------------------------------------------------------------------------- */
@@ -489,6 +638,12 @@ const database_class_t sqlite_database = {
     .event_append = event_append,
     .event_walk = event_walk,
     .event_trim = event_trim,
+    .parked_append = parked_append,
+    .parked_walk = parked_walk,
+    .parked_trim = parked_trim,
+    .lane_walk = lane_walk,
+    .lane_save = lane_save,
+    .lane_delete = lane_delete,
     .positions_load = positions_load,
     .positions_save = positions_save,
     .tidy = tidy,

@@ -14,6 +14,7 @@
 
 #include "actors/store/database.h"
 #include "actors/store/event_feed.h"
+#include "actors/store/lane_keeper.h"
 #include "actors/store/look.h"
 #include "actors/store/store_status.h"
 #include "actors/store/user_service.h"
@@ -79,6 +80,7 @@ typedef struct store {
     store_state_t state;
     database_t *database;
     event_feed_t feed;
+    lane_keeper_t lanes;
     store_status_t status;
     batch_t batch;
 
@@ -134,7 +136,8 @@ static int open_batch(store_t *self)
 
 static bool positions_are_due(const store_t *self, int64_t now_ms)
 {
-    return self->feed.outbox.unsaved != 0 && now_ms >= self->next_save_ms;
+    return self->feed.outbox.unsaved != 0 && now_ms >= self->next_save_ms &&
+           lane_keeper_is_settled(&self->lanes);
 }
 
 /* Within a transaction. */
@@ -185,6 +188,7 @@ static int fail_batch(store_t *self, int error)
     if (batch->open) {
         self->database->class->rollback(self->database);
         event_feed_roll_back(&self->feed, &batch->savepoint);
+        parked_lanes_roll_back(&self->lanes.lanes);
     }
     for (unsigned i = 0; i < self->conf.http_count; i++)
         frame_clear(&self->replies[i]);
@@ -221,6 +225,8 @@ static int end_batch(store_t *self)
         error = self->database->class->commit(self->database);
         FAILPOINT("store.committed");
     }
+    if (error == 0)
+        parked_lanes_commit(&self->lanes.lanes);
     if (error == 0 && batch->open && self->feed.outbox.head != batch->savepoint.head)
         note_written(self);
     if (error != 0 && error != ERR_DATABASE_FATAL) {
@@ -294,7 +300,7 @@ static int append_event(store_t *self, const message_t *message, int64_t now_us)
                          .traceparent = request->traceparent,
                          .tracestate = request->tracestate,
                          .body = text_buffer_view(&self->body)};
-    int error = event_feed_append(&self->feed, &event);
+    int error = lane_keeper_append(&self->lanes, &event);
     FAILPOINT("store.outbox_written");
     return error;
 }
@@ -306,7 +312,12 @@ static int change_user(store_t *self, const asker_t *asker, const message_t *mes
     bool may_be_event = message->type != MSG_user_read || self->conf.read_events;
     if (may_be_event && !outbox_accepts(&self->feed.outbox))
         return look_suffices(&asker->look) ? look(self, &asker->look, reply) : ERR_OUTBOX_FULL;
-    int error = rules[message->type].run(self, message, now_us);
+    int error =
+        may_be_event && message->type != MSG_user_create
+            ? lane_keeper_admit(&self->lanes, message->user_read.id, message->user_read.email_key)
+            : 0;
+    if (error == 0)
+        error = rules[message->type].run(self, message, now_us);
     if (error != 0)
         return error;
     user_json(&self->json, &self->outcome.user);
@@ -379,7 +390,10 @@ static void on_health(store_t *self, const message_t *message)
 
 static int on_attach(store_t *self, const message_t *message)
 {
-    return event_feed_attach(&self->feed, &message->bridge_attach);
+    int error = event_feed_attach(&self->feed, &message->bridge_attach);
+    if (error == 0)
+        error = lane_keeper_attach(&self->lanes, (unsigned)message->bridge_attach.bridge);
+    return error;
 }
 
 static int on_credit(store_t *self, const message_t *message)
@@ -401,6 +415,14 @@ static int on_confirmed(store_t *self, const message_t *message)
 static int on_checkpoint_done(store_t *self, const message_t *message)
 {
     self->database->class->tidied(self->database, &message->checkpoint_done);
+    return 0;
+}
+
+static int on_parked(store_t *self, const message_t *message)
+{
+    const msg_event_parked_t *parked = &message->event_parked;
+    if (outbox_is_life(&self->feed.outbox, (unsigned)parked->bridge, parked->attach_id))
+        lane_keeper_take(&self->lanes, parked);
     return 0;
 }
 
@@ -473,6 +495,7 @@ static void on_lane_discard(store_t *self, const message_t *message)
 static int tell_status(store_t *self, const question_t *question)
 {
     store_view_t view = {.outbox = &self->feed.outbox,
+                         .lanes = self->lanes.lanes.summary,
                          .retention_s = self->conf.event_retention_s,
                          .now_us = clock_wall_us(),
                          .now_ms = clock_mono_ms()};
@@ -485,24 +508,19 @@ static int tell_status(store_t *self, const question_t *question)
 
 static int tell_lanes(store_t *self, const question_t *question)
 {
-    (void)question;
-    text_add(&self->json, TEXT("{\"lanes\": [], \"total\": 0}"));
+    lane_keeper_list(&self->lanes, &self->json, question->limit);
     return 0;
 }
 
 static int release_lanes(store_t *self, const question_t *question)
 {
-    if (question->of_user)
-        return ERR_LANE_NOT_FOUND;
-    text_add(&self->json, TEXT("{\"released\": 0}"));
-    return 0;
+    return lane_keeper_release(&self->lanes, question->of_user ? question->user_id : NULL,
+                               &self->json);
 }
 
 static int discard_lane(store_t *self, const question_t *question)
 {
-    (void)self;
-    (void)question;
-    return ERR_LANE_NOT_FOUND;
+    return lane_keeper_discard(&self->lanes, question->user_id, &self->json);
 }
 
 /* An error other than ERR_DATABASE_FATAL is the asker's answer. */
@@ -551,11 +569,9 @@ static void (*const requests[MSG_count])(store_t *self, const message_t *message
 
 /* An error is the database's and ends the store. */
 static int (*const controls[MSG_count])(store_t *self, const message_t *message) = {
-    [MSG_bridge_attach] = on_attach,
-    [MSG_bridge_credit] = on_credit,
-    [MSG_confirmed_position] = on_confirmed,
-    [MSG_checkpoint_done] = on_checkpoint_done,
-    [MSG_stop] = on_stop,
+    [MSG_bridge_attach] = on_attach,         [MSG_bridge_credit] = on_credit,
+    [MSG_confirmed_position] = on_confirmed, [MSG_checkpoint_done] = on_checkpoint_done,
+    [MSG_event_parked] = on_parked,          [MSG_stop] = on_stop,
 };
 
 /* The next message in the mailbox; false: it is empty. */
@@ -591,6 +607,8 @@ static int work_batch(store_t *self)
     for (size_t i = 0; i < batch->control_count && error == 0; i++)
         error = controls[batch->controls[i].type](self, &batch->controls[i]);
     batch->control_count = 0;
+    if (error == 0)
+        error = lane_keeper_turn(&self->lanes, clock_mono_ms());
     return error != 0 ? error : answer_operators(self);
 }
 
@@ -606,8 +624,10 @@ static int trim(store_t *self, int *deleted)
 static int keep_house(store_t *self, int64_t now_ms)
 {
     const database_class_t *class = self->database->class;
-    bool trims = now_ms >= self->next_trim_ms;
-    uint64_t unsaved = self->feed.outbox.unsaved;
+    /* While an event is on its way beside the log, nothing may be said to be behind it. */
+    bool settled = lane_keeper_is_settled(&self->lanes);
+    bool trims = settled && now_ms >= self->next_trim_ms;
+    uint64_t unsaved = settled ? self->feed.outbox.unsaved : 0;
     int deleted = 0;
     if (!trims && !positions_are_due(self, now_ms))
         return 0;
@@ -659,12 +679,15 @@ static int64_t sooner(int64_t a, int64_t b)
 /* How long to wait for mail: until the next thing that is to be done without any. */
 static int wait_ms(const store_t *self, bool more_to_read, int64_t now_ms)
 {
-    int64_t until_ms = self->next_trim_ms;
+    bool settled = lane_keeper_is_settled(&self->lanes);
+    int64_t until_ms = lane_keeper_due_ms(&self->lanes);
+    if (settled)
+        until_ms = sooner(until_ms, self->next_trim_ms);
     if (more_to_read || self->in_frame)
         return 0;
     if (!self->idle)
         until_ms = sooner(until_ms, self->last_request_ms + IDLE_MS);
-    if (self->feed.outbox.unsaved != 0)
+    if (settled && self->feed.outbox.unsaved != 0)
         until_ms = sooner(until_ms, self->next_save_ms);
     return until_ms > now_ms ? (int)(until_ms - now_ms) : 0;
 }
@@ -715,6 +738,7 @@ static void fini_store(void *state)
     }
     sender_close(&self->checkpoint);
     frame_clear(&self->requests);
+    lane_keeper_fini(&self->lanes);
     event_feed_fini(&self->feed);
     database_close(&self->database);
     frame_reader_fini(&self->reader);
@@ -733,6 +757,11 @@ static int open_everything(store_t *self, detail_t *detail)
     error =
         event_feed_init(&self->feed, self->self.room, self->database, self->conf.bridge_count,
                         (outbox_load_t){self->conf.outbox_max_events, self->conf.outbox_max_bytes});
+    const parked_lanes_conf_t lanes = {.retry_base_ms = self->conf.lane_retry_ms,
+                                       .retry_cap_ms = self->conf.lane_retry_max_ms,
+                                       .max_events = self->conf.lane_max_events};
+    if (error == 0)
+        error = lane_keeper_init(&self->lanes, self->self.name, &self->feed, &lanes);
     if (error != 0)
         return detail_set(detail, ERR_DATABASE_OPEN,
                           "the event log of the users' database cannot be read (%s): restore a "

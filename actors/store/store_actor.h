@@ -2,11 +2,14 @@
  * store_actor.h - the user store: the only thread that speaks SQL to the users' database.
  *
  * Receives  user_create ... health     "store"; bounded by the http actors' open requests
- *           bridge_attach, bridge_credit, confirmed_position     bounded by the bridges' credit
+ *           bridge_attach, bridge_credit, confirmed_position, event_parked, bridge_state
+ *                                    bounded by the bridges' credit
+ *           status, lane_list, lane_release, lane_discard
  *           stop
  *           checkpoint_done   one per request
  * Sends     user_reply      to http.<reply_to>: one per request, also when it fails, after COMMIT
- *           event (batch)   to bridge.<i>, after COMMIT, within its credit
+ *           event (batch), lane_open     to bridge.<i>, after COMMIT, within its credit
+ *           lane_closed     to bridge.<i>, when it attaches
  *           checkpoint_request   to checkpoint: one at a time
  * Fails     a batch that cannot be committed is rolled back and answered 503 store-unavailable; an
  *           I/O error of the database ends the actor with ERR_DATABASE_FATAL, never retried
@@ -27,6 +30,9 @@ typedef struct store_conf {
     bool read_events;          /* false: a read is neither counted nor announced */
     int64_t outbox_max_events; /* unconfirmed events; at it requests that make one get 503 */
     int64_t outbox_max_bytes;  /* the same for their bytes */
+    int64_t lane_max_events;   /* of a parked lane; at it its user's requests get 429 */
+    int lane_retry_ms;         /* delay of its second try; grows to lane_retry_max_ms */
+    int lane_retry_max_ms;
     int64_t event_retention_s; /* confirmed events younger than this stay */
     bool has_checkpoint_actor; /* false: the store moves the database's log itself */
 } store_conf_t;

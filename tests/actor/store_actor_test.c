@@ -68,6 +68,9 @@ static int set_up(void **state)
                           .read_events = true,
                           .outbox_max_events = 100000,
                           .outbox_max_bytes = INT64_C(1) << 40,
+                          .lane_max_events = 1000,
+                          .lane_retry_ms = 10,
+                          .lane_retry_max_ms = 20,
                           .event_retention_s = 3600};
     replies.in_frame = events[0].in_frame = events[1].in_frame = false;
     room = mailroom_open();
@@ -596,6 +599,244 @@ static void it_tells_how_it_is(void **state)
     expect_in(last_reply.user_reply.body, "\"oldest_age_s\": null, \"head\": 2, \"low\": 2");
 }
 
+/* --- parked lanes ----------------------------------------------------------------------------- */
+
+static void give_back(const msg_event_t *event, int64_t attach_id, bool counted)
+{
+    const int64_t bridge = event->partition % conf.bridge_count;
+    const msg_event_parked_t parked = {bridge, attach_id, event->position, counted, 312};
+    frame_add(&frame, MSG_event_parked, 0, &parked);
+    confirm(event, attach_id);
+}
+
+static void expect_lane_message(message_type_t type, const char *user_id)
+{
+    message_t message;
+    if (!receive(&events[0], &message, PATIENCE_MS))
+        fail_msg("no message came");
+    assert_int_equal(message.type, type);
+    assert_memory_equal(message.lane_open.user_id.data, user_id, ID_BYTES);
+}
+
+/* Creates a user whose first event comes back. */
+static void park_user(const char *email, char user_id[ID_BYTES])
+{
+    create(email);
+    const msg_event_t *event = next_event(0);
+    memcpy(user_id, event->user_id.data, ID_BYTES);
+    give_back(event, 5, true);
+    wait_for("SELECT count(*) FROM parked_lane", 1);
+}
+
+static void an_event_that_comes_back_is_tried_again_with_those_behind_it(void **state)
+{
+    char user_id[ID_BYTES];
+    (void)state;
+    attach(0, 5, CREDIT);
+    create("a@b");
+    const msg_event_t *event = next_event(0);
+    memcpy(user_id, event->user_id.data, ID_BYTES);
+    read_user("a@b"); /* on its way too */
+    give_back(event, 5, true);
+    create("other@b");
+    event = next_event(0);
+    assert_int_equal(event->sequence, 2);
+    give_back(event, 5, true);
+    confirm(next_event(0), 5);
+    expect_lane_message(MSG_lane_open, user_id);
+    for (int i = 1; i <= 2; i++) { /* the second follows when the first went through */
+        event = next_event(0);
+        assert_memory_equal(event->user_id.data, user_id, ID_BYTES);
+        assert_int_equal(event->sequence, i);
+        assert_int_equal(event->position, 3 + i);
+        no_event(0);
+        confirm(event, 5);
+    }
+    wait_for("SELECT count(*) FROM parked_lane", 0);
+    assert_int_equal(number("SELECT count(*) FROM parked"), 0);
+    read_user("a@b");
+    assert_int_equal(next_event(0)->sequence, 3);
+}
+
+static void a_parked_lane_takes_what_follows_and_a_full_one_refuses_its_user_alone(void **state)
+{
+    char user_id[ID_BYTES];
+    (void)state;
+    stop_store();
+    conf.lane_max_events = 3;
+    conf.lane_retry_ms = conf.lane_retry_max_ms = 3600000;
+    open_store();
+    attach(0, 5, CREDIT);
+    park_user("a@b", user_id);
+    assert_int_equal(read_user("a@b")->error, 0);
+    assert_int_equal(read_user("a@b")->error, 0);
+    assert_int_equal(read_user("a@b")->error, ERR_LANE_FULL);
+    assert_int_equal(delete_user("a@b")->error, ERR_LANE_FULL);
+    no_event(0);
+    assert_int_equal(number("SELECT count(*) FROM parked"), 3);
+    assert_int_equal(create("other@b")->error, 0);
+    confirm(next_event(0), 5);
+    expect_in(ask_status()->body,
+              "\"lanes\": {\"retrying\": 1, \"quarantined\": 0, \"events\": 3,");
+    expect_in(last_reply.user_reply.body, "{\"outbox\": {\"events\": 3,");
+    stop_store();
+    open_store();
+    attach(0, 6, CREDIT);
+    expect_lane_message(MSG_lane_closed, user_id);
+    assert_int_equal(read_user("a@b")->error, ERR_LANE_FULL);
+    expect_in(ask_status()->body,
+              "\"lanes\": {\"retrying\": 1, \"quarantined\": 0, \"events\": 3,");
+}
+
+static const msg_user_reply_t *release(const char *user_id)
+{
+    const msg_lane_release_t message = {.request_id = TEXT("r"),
+                                        .user_id = {user_id, user_id != NULL ? ID_BYTES : 0}};
+    frame_add(&frame, MSG_lane_release, 12, &message);
+    post();
+    return next_reply(12);
+}
+
+static const msg_user_reply_t *discard(const char *user_id)
+{
+    const msg_lane_discard_t message = {.request_id = TEXT("r"), .user_id = {user_id, ID_BYTES}};
+    frame_add(&frame, MSG_lane_discard, 13, &message);
+    post();
+    return next_reply(13);
+}
+
+static void expect_listed(const char *part)
+{
+    const msg_lane_list_t message = {.request_id = TEXT("r"), .limit = 10};
+    frame_add(&frame, MSG_lane_list, 14, &message);
+    post();
+    expect_in(next_reply(14)->body, part);
+}
+
+static void a_lane_that_keeps_failing_is_kept_for_an_operator(void **state)
+{
+    enum { QUARANTINE_AFTER = 8 };
+    char user_id[ID_BYTES];
+    (void)state;
+    attach(0, 5, CREDIT);
+    park_user("a@b", user_id);
+    for (int i = 0; i < QUARANTINE_AFTER; i++) {
+        expect_lane_message(MSG_lane_open, user_id);
+        give_back(next_event(0), 5, true);
+    }
+    wait_for("SELECT state FROM parked_lane", 1);
+    no_event(0);
+    read_user("a@b");
+    expect_listed("\"state\": \"quarantined\", \"events\": 2,");
+    expect_listed("\"tries\": 8, \"reason\": 312,");
+    expect_listed("\"next_try\": null}], \"total\": 1}");
+    expect_in(release(NULL)->body, "{\"released\": 1}");
+    expect_lane_message(MSG_lane_open, user_id);
+    for (int i = 1; i <= 2; i++) {
+        const msg_event_t *event = next_event(0);
+        assert_int_equal(event->sequence, i);
+        confirm(event, 5);
+    }
+    wait_for("SELECT count(*) FROM parked_lane", 0);
+    assert_int_equal(release(user_id)->error, ERR_LANE_NOT_FOUND);
+    expect_listed("{\"lanes\": [], \"total\": 0}");
+}
+
+static void a_failure_that_is_nobody_s_fault_leads_to_no_quarantine(void **state)
+{
+    char user_id[ID_BYTES];
+    (void)state;
+    attach(0, 5, CREDIT);
+    park_user("a@b", user_id);
+    for (int i = 0; i < 12; i++) {
+        expect_lane_message(MSG_lane_open, user_id);
+        give_back(next_event(0), 5, false);
+    }
+    expect_lane_message(MSG_lane_open, user_id);
+    assert_int_equal(next_event(0)->sequence, 1);
+}
+
+static void a_discarded_lane_begins_anew(void **state)
+{
+    char user_id[ID_BYTES];
+    (void)state;
+    stop_store();
+    conf.lane_retry_ms = conf.lane_retry_max_ms = 3600000;
+    open_store();
+    attach(0, 5, CREDIT);
+    assert_int_equal(discard("0123456789abcdef")->error, ERR_LANE_NOT_FOUND);
+    park_user("a@b", user_id);
+    read_user("a@b");
+    expect_in(discard(user_id)->body, "{\"discarded\": 2}");
+    expect_lane_message(MSG_lane_open, user_id);
+    wait_for("SELECT count(*) FROM parked_lane", 0);
+    assert_int_equal(number("SELECT count(*) FROM parked"), 0);
+    read_user("a@b");
+    assert_int_equal(next_event(0)->sequence, 3);
+    expect_in(ask_status()->body, "{\"outbox\": {\"events\": 1,");
+}
+
+/* The rest of what was on its way must come back before the lane may open. */
+static void a_lane_waits_for_all_of_its_events(void **state)
+{
+    char user_id[ID_BYTES];
+    (void)state;
+    attach(0, 5, 2);
+    create("a@b");
+    read_user("a@b");
+    read_user("a@b");
+    const msg_event_t *event = next_event(0);
+    memcpy(user_id, event->user_id.data, ID_BYTES);
+    const msg_event_parked_t parked = {0, 5, event->position, 1, 312};
+    const msg_confirmed_position_t position = {event->partition, event->position, 0, 5};
+    frame_add(&frame, MSG_event_parked, 0, &parked);
+    frame_add(&frame, MSG_confirmed_position, 0, &position);
+    post();
+    wait_for("SELECT count(*) FROM parked_lane", 1);
+    assert_int_equal(discard(user_id)->error, ERR_LANE_BUSY);
+    assert_int_equal(next_event(0)->sequence, 2);
+    no_event(0); /* the third has no credit yet */
+    const msg_bridge_credit_t credit = {0, 5, 1, 0};
+    frame_add(&frame, MSG_bridge_credit, 0, &credit);
+    post();
+    event = next_event(0);
+    assert_int_equal(event->sequence, 3);
+    const msg_event_parked_t second = {0, 5, 2, 1, 312};
+    frame_add(&frame, MSG_event_parked, 0, &second);
+    give_back(event, 5, true);
+    expect_lane_message(MSG_lane_open, user_id);
+    assert_int_equal(next_event(0)->sequence, 1);
+}
+
+/* What is parked is a copy: the log behind it goes as ever. */
+static void the_log_is_trimmed_past_parked_events(void **state)
+{
+    char user_id[ID_BYTES];
+    (void)state;
+    stop_store();
+    conf.event_retention_s = 0;
+    conf.lane_retry_ms = conf.lane_retry_max_ms = 3600000;
+    open_store();
+    attach(0, 5, CREDIT);
+    park_user("a@b", user_id);
+    wait_for("SELECT count(*) FROM event", 0);
+    assert_int_equal(number("SELECT count(*) FROM parked"), 1);
+    create("other@b"); /* which is needed still */
+    create("third@b");
+    next_event(0);
+    confirm(next_event(0), 5);
+    wait_for("SELECT count(*) > 1 FROM position", 1);
+    stop_store();
+    open_store();
+    assert_int_equal(number("SELECT count(*) FROM event WHERE position = 2"), 1);
+    attach(0, 6, CREDIT);
+    expect_lane_message(MSG_lane_closed, user_id);
+    assert_int_equal(next_event(0)->position, 2);
+    expect_in(release(user_id)->body, "{\"released\": 1}");
+    expect_lane_message(MSG_lane_open, user_id);
+    assert_int_equal(next_event(0)->sequence, 1);
+}
+
 static void old_confirmed_events_go(void **state)
 {
     (void)state;
@@ -732,6 +973,13 @@ int main(void)
         WITH_STORE(a_full_outbox_may_be_one_of_bytes),
         WITH_STORE(late_news_of_another_life_is_ignored),
         WITH_STORE(it_tells_how_it_is),
+        WITH_STORE(an_event_that_comes_back_is_tried_again_with_those_behind_it),
+        WITH_STORE(a_parked_lane_takes_what_follows_and_a_full_one_refuses_its_user_alone),
+        WITH_STORE(a_lane_that_keeps_failing_is_kept_for_an_operator),
+        WITH_STORE(a_failure_that_is_nobody_s_fault_leads_to_no_quarantine),
+        WITH_STORE(a_discarded_lane_begins_anew),
+        WITH_STORE(a_lane_waits_for_all_of_its_events),
+        WITH_STORE(the_log_is_trimmed_past_parked_events),
         WITH_STORE(old_confirmed_events_go),
         WITH_STORE(a_batch_that_cannot_be_written_is_undone_whole),
         WITH_STORE(a_locked_database_refuses_and_recovers),
