@@ -199,7 +199,7 @@ class Scene:
     def await_processed(self, worker: Worker, expected: set[str]) -> None:
         """Or until the queue is empty and the worker has nothing more to do: the audit tells what is missing."""
         def done() -> bool:
-            return query(worker.database, "SELECT count(*) FROM inbox")[0][0] >= len(expected) \
+            return query(worker.database, "SELECT count(*) FROM inbox WHERE outcome = 0")[0][0] >= len(expected) \
                 or (self.broker.depth() == 0 and time.monotonic() > quiet_at)
 
         quiet_at = time.monotonic() + 5
