@@ -32,7 +32,7 @@ def kill_service(scene: Scene) -> None:
         if early:
             scene.await_death(server, "answered early")
         else:
-            time.sleep(scene.random.uniform(0, 1.0))
+            time.sleep(scene.random.uniform(0, 3.0 if scene.long else 1.0))
             server.kill()
         scene.keep(load.finish())
         scene.outcome.rounds += 1
@@ -80,7 +80,8 @@ def kill_at_syscalls(scene: Scene) -> None:
 
 
 def strace(call: str, inject: str) -> tuple[str, ...]:
-    return ("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:{inject}")
+    return ("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
+            "-e", f"inject={call}:{inject}")
 
 
 def pile_up(scene: Scene) -> None:

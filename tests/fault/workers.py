@@ -25,21 +25,21 @@ def publish_bad(scene: Scene, first: int, count: int) -> int:
 def kill_worker(scene: Scene) -> None:
     server = scene.server()
     scene.load(server, answered=1500).stop()
-    load = scene.load(server, pause=0.03)
+    scene.load(server, pause=0.03)
     letters = 0
-    steps = list(STEPS) if scene.control is None else ["consumer.processed"]
+    steps = list(STEPS) if scene.control is None else ["consumer.processed"] * 3
     for step in steps * scene.rounds:
         letters = publish_bad(scene, letters, 4)
-        failpoints = f"{step}=kill:{scene.random.randint(1, STEPS[step])}"
+        # the control's first batch, since an ack of its tags once more makes the broker close the channel
+        failpoints = f"{step}=kill:{scene.random.randint(1, STEPS[step]) if scene.control is None else 1}"
         if scene.control == "ack_early":
-            failpoints += ",consumer.ack_early=on,consumer.acked_early=delay:300"  # the ack must have arrived
+            failpoints += ",consumer.ack_early=on,consumer.acked_early=delay:1000"  # the ack must have arrived
         worker = scene.worker(failpoints, wait=False)
         scene.await_death(worker, failpoints)
         scene.outcome.rounds += 1
     for done in scene.loads:
         scene.keep(done.stop())
     scene.audit_worker(server, scene.worker(), letters)
-    del load
 
 
 def cancelled(scene: Scene) -> None:
