@@ -202,14 +202,14 @@ void letters_plan(letter_t **letters, size_t count)
 {
     if (count == 0)
         return;
-    qsort(letters, count, sizeof(*letters), by_user);
+    qsort(letters, count, sizeof(void *), by_user);
     for (size_t i = 0; i < count; i++) {
         bool follows = i > 0 && letters[i]->user[0] != '\0' &&
                        strcmp(letters[i]->user, letters[i - 1]->user) == 0;
         letters[i]->before = follows ? letters[i - 1] : NULL;
         letters[i]->round = follows ? letters[i - 1]->round + 1 : 0;
     }
-    qsort(letters, count, sizeof(*letters), by_round);
+    qsort(letters, count, sizeof(void *), by_round);
 }
 
 /* --- the replay ------------------------------------------------------------------------------- */

@@ -56,7 +56,7 @@ letter_group_t *letter_groups(letter_t *const *letters, size_t letter_count, siz
     *count = 0;
     for (size_t i = 0; i < letter_count; i++)
         sorted[i] = letters[i];
-    qsort(sorted, letter_count, sizeof(letter_t *), by_cause);
+    qsort(sorted, letter_count, sizeof(void *), by_cause);
     for (size_t i = 0; i < letter_count; i++) {
         if (i == 0 || compare_causes(sorted[i], sorted[i - 1]) != 0)
             groups[(*count)++] = (letter_group_t){.first_us = -1, .last_us = -1};
