@@ -59,6 +59,7 @@ def hot_user(server: Server) -> list[ledger.Answer]:
 
 
 def load_on(server: Server, name: str, hot: list[ledger.Answer], pause: float = 0.01) -> Load:
+    server.await_log(event="publishing")  # or the fault would meet the first attempt instead of a connection
     load = Load(server.host, server.port, name, hot_user=hot[0].user_id, clients=4, pause=pause)
     wait_for(lambda: load.answered() >= 50, "a load", 60)
     return load
