@@ -431,7 +431,7 @@ static int wait_ms(const bridge_t *self, int64_t now_ms)
         until_ms = sooner(until_ms, self->deadline_ms);
     if (self->credit > 0 || self->touched != 0)
         until_ms = sooner(until_ms, self->report_ms);
-    if (self->failures > 0)
+    if (self->state == BRIDGE_PUBLISHING && self->failures > 0)
         until_ms = sooner(until_ms, self->complain_ms);
     return until_ms > now_ms ? (int)(until_ms - now_ms) : 0;
 }
