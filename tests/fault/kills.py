@@ -32,7 +32,7 @@ def kill_service(scene: Scene) -> None:
         if early:
             scene.await_death(server, "answered early")
         else:
-            time.sleep(scene.random.uniform(0, 3.0 if scene.long else 1.0))
+            time.sleep(scene.random.uniform(0, 1.5 if scene.long else 1.0))
             server.kill()
         scene.keep(load.finish())
         scene.outcome.rounds += 1

@@ -146,7 +146,10 @@ class Broker:
             channel.basic_qos(prefetch_count=5000)
             for method, properties, body in channel.consume(queue, inactivity_timeout=quiet_seconds):
                 if method is None:
-                    break
+                    # a long queue on a busy machine pauses as well, and only an empty one has been drained
+                    if channel.queue_declare(queue, passive=True).method.message_count == 0:
+                        break
+                    continue
                 received.append(keep(Received(body, properties, method.redelivered)))
                 channel.basic_ack(method.delivery_tag)
             channel.cancel()
