@@ -97,6 +97,8 @@ static void print_json(const int errors[CHECK_COUNT], const detail_t details[CHE
 
 int check_command(const command_context_t *context)
 {
+    if (option_given(context, "--database"))
+        return check_database_contents(context);
     int errors[CHECK_COUNT], first = 0;
     detail_t details[CHECK_COUNT] = {{{0}}};
     for (size_t i = 0; i < CHECK_COUNT; i++) {

@@ -41,6 +41,13 @@ static const option_t lane_options[] = {{"--user", "ID", "the lane of this user"
                                         JSON_OPTION,
                                         {0}};
 
+static const option_t no_options[] = {{0}};
+
+static const option_t check_options[] = {
+    JSON_OPTION,
+    {"--database", NULL, "read both databases whole instead, also while the service runs"},
+    {0}};
+
 /* Of `broker dead_letters`. */
 /* clang-format off */
 #define LETTER_OPTIONS                                                                             \
@@ -106,7 +113,9 @@ const command_t commands[] = {
     {"broker dead_letters discard", "", 0, letters_discard_options, "delete dead letters",
      dead_letters_discard_command},
     {"report", "", 0, json_options, "print what the worker made of the events", report_command},
-    {"check", "", 0, json_options,
+    {"backup", "<file>", 1, no_options,
+     "copy the users' database to a new file, also while the service runs", backup_command},
+    {"check", "", 0, check_options,
      "tell what is wrong with settings, database, broker or topology, and what to do",
      check_command},
 };

@@ -19,7 +19,12 @@ int lanes_release_command(const command_context_t *context);
 int lanes_discard_command(const command_context_t *context);
 int replay_command(const command_context_t *context);
 int verify_command(const command_context_t *context);
+int backup_command(const command_context_t *context);
 int check_command(const command_context_t *context);
+
+/* `check --database`, part of check_command. */
+int check_database_contents(const command_context_t *context);
+
 int report_command(const command_context_t *context);
 
 #endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/database_audits.h"
+
+#include "proto/event.h"
+#include "proto/uuid7.h"
+
+static void partition_of_id(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void)count;
+    if (sqlite3_value_bytes(values[0]) != ID_BYTES)
+        sqlite3_result_int(context, -1);
+    else
+        sqlite3_result_int(context, (int)partition_of(sqlite3_value_blob(values[0])));
+}
+
+static void add_functions(sqlite3 *connection)
+{
+    (void)sqlite3_create_function(connection, "partition_of", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC,
+                                  NULL, partition_of_id, NULL, NULL);
+}
+
+/* The row 64 of `position` tells up to where every event is confirmed; only those up to there are
+ * ever deleted. */
+#define LOW  "(SELECT coalesce(max(confirmed), 0) FROM position WHERE partition = 64)"
+#define LAST "(SELECT coalesce(max(position), 0) FROM event)"
+
+static const char *const users_rules[] = {
+    "SELECT 'user ' || lower(hex(id)) || ': sequence ' || sequence || ' is not its ' || version ||"
+    " ' writes and ' || view_count || ' views' FROM user WHERE sequence <> version + view_count",
+    "SELECT 'user in row ' || row || ' has an id of ' || length(id) || ' bytes' FROM user"
+    " WHERE length(id) <> 16",
+    "SELECT 'position of partition ' || partition || ' is ' || confirmed || ', beyond the last"
+    " event, ' || max(" LAST ", " LOW ") FROM position"
+    " WHERE confirmed < 0 OR confirmed > max(" LAST ", " LOW ")",
+    "SELECT 'there is a position of partition ' || partition FROM position"
+    " WHERE partition < 0 OR partition > 64",
+    "SELECT 'every event up to ' || " LOW " || ' is called confirmed, and the log ends at '"
+    " || max(position) FROM event HAVING max(position) < " LOW,
+    "SELECT 'the event log lacks ' || (max(position) - min(position) + 1 - count(*)) ||"
+    " ' positions between ' || min(position) || ' and ' || max(position) FROM event"
+    " HAVING max(position) - min(position) + 1 <> count(*)",
+    "SELECT 'the events behind position ' || " LOW
+    " || ' are not confirmed, and the log begins at '"
+    " || min(position) FROM event HAVING min(position) > " LOW " + 1",
+    "SELECT 'event ' || position || ' is malformed' FROM event WHERE kind NOT BETWEEN 0 AND 3"
+    " OR sequence < 1 OR length(id) <> 16 OR length(request_id) NOT BETWEEN 1 AND 64"
+    " OR partition <> partition_of(user_id) OR NOT json_valid(CAST(body AS TEXT))",
+    "SELECT 'event ' || e.position || ' has sequence ' || e.sequence || ' of a user who '"
+    " || iif(u.id IS NULL, 'is not there', 'is at ' || u.sequence)"
+    " FROM event e LEFT JOIN user u ON u.id = e.user_id"
+    " WHERE u.id IS NULL OR e.sequence > u.sequence",
+};
+
+static const char *const worker_rules[] = {
+    "SELECT 'row ' || row || ' of the inbox has no message id' FROM inbox WHERE message_id = ''",
+    "SELECT 'tally ' || tally || ' is ' || count FROM tally WHERE count < 0",
+    "SELECT 'user ' || key || ' has ' || views || ' views and ' || updates || ' updates' FROM user"
+    " WHERE views < 0 OR updates < 0 OR sequence < 0",
+};
+
+const sqlite_audit_t users_audit = {.what = "users' database",
+                                    .application_id = 0x75627573,
+                                    .rules = users_rules,
+                                    .rule_count = sizeof(users_rules) / sizeof(users_rules[0]),
+                                    .add_functions = add_functions};
+
+const sqlite_audit_t worker_audit = {.what = "worker's database",
+                                     .application_id = 0x75626978,
+                                     .rules = worker_rules,
+                                     .rule_count = sizeof(worker_rules) / sizeof(worker_rules[0])};
