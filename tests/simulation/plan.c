@@ -47,12 +47,12 @@ static event_kind_t choose_kind(randomness_t *random, int reads_percent)
     return random_chance(random, 90) ? EVENT_USER_UPDATE : EVENT_USER_DELETE;
 }
 
-static void plan_requests(plan_t *self, randomness_t *random)
+static void plan_requests(plan_t *self, randomness_t *random, bool stubborn)
 {
     int reads_percent = (int)random_between(random, 0, 90);
     bool hot = random_chance(random, 30); /* one user has most of the requests */
-    bool bursts = random_chance(random, 50);
-    size_t count = (size_t)random_between(random, 5, 60);
+    bool bursts = !stubborn && random_chance(random, 50);
+    size_t count = (size_t)random_between(random, stubborn ? 40 : 5, stubborn ? 120 : 60);
     if (random_chance(random, 8))
         count = (size_t)random_between(random, 100, PLAN_REQUESTS_MAX);
     int64_t at_us = 0, step_us = self->trouble_us / (int64_t)count;
@@ -79,12 +79,18 @@ static fault_kind_t choose_fault(randomness_t *random)
     return (fault_kind_t)kind;
 }
 
-static void plan_faults(plan_t *self, randomness_t *random)
+static void plan_faults(plan_t *self, randomness_t *random, bool stubborn)
 {
     size_t count = (size_t)random_between(random, 0, PLAN_FAULTS_MAX);
     if (random_chance(random, 50))
         count /= 4;
-    for (size_t i = 0; i < count; i++) {
+    if (stubborn)
+        self->faults[self->fault_count++] = (planned_fault_t){
+            .kind = FAULT_REFUSE_USER,
+            .at_us = random_between(random, 0, self->trouble_us / 4),
+            .for_us = random_between(random, self->trouble_us / 2, 2 * self->trouble_us),
+            .detail = random_between(random, 0, self->users - 1)};
+    for (size_t i = self->fault_count; i < count; i++) {
         fault_kind_t kind = choose_fault(random);
         self->faults[self->fault_count++] = (planned_fault_t){
             .kind = kind,
@@ -112,11 +118,14 @@ void plan_make(plan_t *out, uint64_t seed)
     out->outbox_max_events = random_chance(&random, 30) ? 100 : 100000;
     out->prefetch = (unsigned)random_between(&random, 1, PLAN_PREFETCH_MAX);
     out->latency_us = latencies_us[random_between(&random, 0, 3)];
-    out->trouble_us = random_between(&random, 200 * MS, 15 * SECOND);
+    /* A user who is refused for long enough, while others are not, leaves the bridge. */
+    bool stubborn = random_chance(&random, 20);
+    out->trouble_us = random_between(&random, stubborn ? 8 * SECOND : 200 * MS,
+                                     stubborn ? 40 * SECOND : 15 * SECOND);
     /* A small grant is the whole of what a bridge holds, and one user's events may take it up. */
     out->isolation = random_chance(&random, 40) && out->credit == 65536;
-    plan_requests(out, &random);
-    plan_faults(out, &random);
+    plan_requests(out, &random, stubborn);
+    plan_faults(out, &random, stubborn);
 }
 
 void plan_print(const plan_t *self, FILE *out)
