@@ -418,6 +418,82 @@ static void a_lane_opened_before_it_was_emptied_keeps_its_order(void **state)
     assert_ptr_equal(lanes_next(&lanes), a2);
 }
 
+static const uint8_t users[3][ID_BYTES] = {
+    {[ID_BYTES - 1] = 'a'}, {[ID_BYTES - 1] = 'b'}, {[ID_BYTES - 1] = 'c'}};
+
+/* Closes the lane, which stands among those that have something to publish, and takes what it holds. */
+static void close_one(outgoing_event_t *event)
+{
+    lanes_close(&lanes, event->user_id);
+    expect_left(event, false, 0);
+}
+
+static void a_lane_that_goes_leaves_the_ready_in_their_order(void **state)
+{
+    (void)state;
+    for (int gone = 0; gone < 3; gone++) {
+        outgoing_event_t *events[] = {add_write('a'), add_write('b'), add_write('c')};
+        close_one(events[gone]);
+        lanes_open(&lanes, users[gone]);
+        outgoing_event_t *last = add_write('d');
+        for (int i = 0; i < 3; i++)
+            if (i != gone)
+                assert_ptr_equal(lanes_next(&lanes), events[i]);
+        assert_ptr_equal(lanes_next(&lanes), last);
+        assert_null(lanes_next(&lanes));
+        for (int i = 0; i < 3; i++)
+            if (i != gone)
+                lanes_confirmed(&lanes, events[i]);
+        lanes_confirmed(&lanes, last);
+    }
+}
+
+static void a_lane_that_is_opened_lets_the_others_leave(void **state)
+{
+    (void)state;
+    for (int opened = 0; opened < 3; opened++) {
+        outgoing_event_t *events[] = {add_write('a'), add_write('b'), add_write('c')};
+        for (int i = 0; i < 3; i++)
+            lanes_close(&lanes, users[i]);
+        lanes_open(&lanes, users[opened]);
+        for (int i = 0; i < 3; i++)
+            if (i != opened)
+                expect_left(events[i], false, 0);
+        no_more_left();
+        assert_ptr_equal(lanes_next(&lanes), events[opened]);
+        lanes_confirmed(&lanes, events[opened]);
+        for (int i = 0; i < 3; i++)
+            if (i != opened)
+                lanes_open(&lanes, users[i]);
+    }
+}
+
+static void reads_in_flight_hold_a_closed_lane(void **state)
+{
+    outgoing_event_t *first = add_read('a'), *second = add_read('a');
+    (void)state;
+    assert_ptr_equal(lanes_next(&lanes), first);
+    lanes_close(&lanes, users[0]);
+    lanes_close(&lanes, users[0]); /* it leaves already */
+    no_more_left();
+    lanes_confirmed(&lanes, first);
+    expect_left(second, false, 0);
+}
+
+static void the_fullest_need_not_be_the_last(void **state)
+{
+    outgoing_event_t *a1 = add_write('a'), *b1 = add_write('b'), *a2 = add_write('a');
+    (void)state;
+    lanes_next(&lanes);
+    lanes_next(&lanes);
+    fail_at(b1, 0);
+    fail_at(a1, 0);
+    assert_true(lanes_yield(&lanes));
+    expect_left(a1, false, 312);
+    expect_left(a2, false, 312);
+    no_more_left();
+}
+
 /* Random work against the rule, told by a plain list of what happened. */
 enum { USERS = 5, STEPS = 50000, HELD_MAX = 200 };
 
@@ -549,6 +625,10 @@ int main(void)
         WITH_LANES(when_nothing_can_move_the_fullest_lane_yields),
         WITH_LANES(a_closed_lane_is_opened_again),
         WITH_LANES(a_lane_opened_before_it_was_emptied_keeps_its_order),
+        WITH_LANES(a_lane_that_goes_leaves_the_ready_in_their_order),
+        WITH_LANES(a_lane_that_is_opened_lets_the_others_leave),
+        WITH_LANES(reads_in_flight_hold_a_closed_lane),
+        WITH_LANES(the_fullest_need_not_be_the_last),
         WITH_LANES(whatever_happens_the_rule_holds_and_nothing_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
