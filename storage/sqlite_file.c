@@ -15,6 +15,7 @@
 
 enum {
     BUSY_TIMEOUT_MS = 5000,
+    OWNER_BUSY_TIMEOUT_MS = 1000, /* of a file's only writer: whoever waits for it waits as long */
     SQL_MAX_BYTES = 128,
     INDEX_REGION_BYTES = 32768, /* of the -shm file; it tells where 4096 frames of the log are */
     INDEX_REGIONS = WAL_FRAMES_MAX / 4096 + 2,
@@ -206,6 +207,8 @@ static int open_for_writing(sqlite_file_t *self, const char *path, const sqlite_
         error = migrate(self, path, schema, detail);
     if (error == 0)
         reserve_index(self);
+    if (schema->single_process)
+        sqlite3_busy_timeout(self->connection, OWNER_BUSY_TIMEOUT_MS);
     return error;
 }
 
