@@ -480,14 +480,37 @@ static void reads_in_flight_hold_a_closed_lane(void **state)
     expect_left(second, false, 0);
 }
 
+static void a_write_in_flight_holds_a_closed_lane(void **state)
+{
+    outgoing_event_t *first = add_write('a'), *second = add_write('a');
+    (void)state;
+    assert_ptr_equal(lanes_next(&lanes), first);
+    lanes_close(&lanes, users[0]);
+    no_more_left();
+    lanes_confirmed(&lanes, first);
+    expect_left(second, false, 0);
+}
+
+static void a_parked_lane_can_be_closed(void **state)
+{
+    outgoing_event_t *event = add_write('a');
+    (void)state;
+    assert_ptr_equal(lanes_next(&lanes), event);
+    fail_at(event, 0);
+    assert_int_equal(lanes.parked_count, 1);
+    lanes_close(&lanes, users[0]);
+    assert_int_equal(lanes.parked_count, 0);
+    expect_left(event, false, 312);
+}
+
 static void the_fullest_need_not_be_the_last(void **state)
 {
     outgoing_event_t *a1 = add_write('a'), *b1 = add_write('b'), *a2 = add_write('a');
     (void)state;
     lanes_next(&lanes);
     lanes_next(&lanes);
-    fail_at(b1, 0);
     fail_at(a1, 0);
+    fail_at(b1, 0);
     assert_true(lanes_yield(&lanes));
     expect_left(a1, false, 312);
     expect_left(a2, false, 312);
@@ -628,6 +651,8 @@ int main(void)
         WITH_LANES(a_lane_that_goes_leaves_the_ready_in_their_order),
         WITH_LANES(a_lane_that_is_opened_lets_the_others_leave),
         WITH_LANES(reads_in_flight_hold_a_closed_lane),
+        WITH_LANES(a_write_in_flight_holds_a_closed_lane),
+        WITH_LANES(a_parked_lane_can_be_closed),
         WITH_LANES(the_fullest_need_not_be_the_last),
         WITH_LANES(whatever_happens_the_rule_holds_and_nothing_is_lost),
     };
