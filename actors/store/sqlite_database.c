@@ -558,7 +558,7 @@ static int tidy(database_t *self, bool idle, bool *asks, msg_checkpoint_request_
                   LOG_STR("detail", "a long reader of the database or a slow disk: its -wal file "
                                     "grows until that passes"));
     wal_action_t action = wal_keeper_next(&store->log, request == NULL, idle, now_ms);
-    *asks = action == WAL_ASK;
+    *asks = action == WAL_ASK && request != NULL;
     if (*asks)
         request->round = store->log.round;
     return action == WAL_MOVE ? move_log(store, now_ms) : 0;

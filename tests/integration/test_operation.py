@@ -15,7 +15,7 @@ from harness.waiting import wait_for
 COMMANDS = (("runserver",), ("broker", "list_queues"), ("broker", "start"), ("report",), ("verify",),
             ("broker", "status"), ("broker", "replay"), ("broker", "lanes", "list"), ("broker", "lanes", "release"),
             ("broker", "lanes", "discard"), ("broker", "dead_letters", "list"), ("broker", "dead_letters", "show"),
-            ("broker", "dead_letters", "replay"), ("broker", "dead_letters", "discard"), ("check",))
+            ("broker", "dead_letters", "replay"), ("broker", "dead_letters", "discard"), ("check",), ("backup",))
 CLOSED_PORT_URL = "amqp://guest:guest@127.0.0.1:1/"
 
 
