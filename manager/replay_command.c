@@ -3,8 +3,8 @@
  * consumer that must see them again: the same ids, sequences, bodies and properties, in order per user.
  *
  * Works beside the service or without it: over a connection of its own, from a look at the database. Events
- * that the broker has not confirmed yet are left to the service, so nothing overtakes them. The first event
- * that the broker does not take ends it: what follows may depend on it.
+ * that the broker has not confirmed yet are left to the service, so nothing overtakes them, and so are users
+ * whose lane is parked. An event that the broker does not take ends the replay of its user alone.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +20,7 @@
 #include "manager/option_values.h"
 #include "manager/output.h"
 #include "manager/pace.h"
+#include "manager/strays.h"
 #include "manager/worker.h"
 #include "pipeline/clock.h"
 #include "proto/errors.h"
@@ -36,17 +37,55 @@ typedef struct replay {
     bridge_conf_t bridge; /* what the messages are made by */
     char source[SOURCE_SIZE];
 
-    lanes_t lanes;
+    strays_t strays;
+    lanes_t lanes; /* a closed one is that of a user whose event was not taken */
     confirm_window_t window;
     pace_t pace;
     bool counting;                                    /* a dry run */
     size_t read, meant, unsent, confirmed, in_flight; /* read: in this look at the log */
+    size_t skipped, discarded, failed;                /* failed: with its user's later ones */
     bool at_end;
     int64_t heard_ms;
-    char failed[UUID_TEXT_SIZE]; /* id of the event that was not taken; "": none */
+    char first_failed[UUID_TEXT_SIZE]; /* id of the first event that was not taken; "": none */
 } replay_t;
 
 /* --- from the log ----------------------------------------------------------------------------- */
+
+static bool is_meant(const replay_t *self, const msg_event_t *event)
+{
+    return event_range_holds(&self->range, event) &&
+           (!self->one_user || memcmp(self->user_id, event->user_id.data, ID_BYTES) == 0);
+}
+
+/* The log may have an event twice that was parked: its first row is the one that is in order. */
+static bool is_counted(stray_t *stray)
+{
+    bool before = stray != NULL && stray->is_counted;
+    if (stray != NULL)
+        stray->is_counted = true;
+    return before;
+}
+
+static void take_meant(replay_t *self, const msg_event_t *event)
+{
+    stray_t *stray = strays_find(&self->strays, (const uint8_t *)event->id.data);
+    bool again = stray != NULL && stray->row.fate == STRAY_AGAIN;
+    int64_t last = again ? stray->row.position : event->position;
+    if (is_counted(stray))
+        return;
+    if (stray != NULL && stray->row.fate == STRAY_DISCARDED)
+        self->discarded++;
+    else if (strays_has_user(&self->strays, (const uint8_t *)event->user_id.data) ||
+             (stray != NULL && stray->row.fate == STRAY_PARKED))
+        self->skipped++;
+    else if (last > self->range.positions.confirmed[event->partition])
+        self->unsent++;
+    else {
+        self->meant++;
+        if (!self->counting)
+            lanes_add(&self->lanes, outgoing_event_new(event));
+    }
+}
 
 static bool take_event(void *context, const msg_event_t *event)
 {
@@ -57,16 +96,8 @@ static bool take_event(void *context, const msg_event_t *event)
     }
     self->range.after = event->position;
     self->read++;
-    if (event_range_holds(&self->range, event) &&
-        (!self->one_user || memcmp(self->user_id, event->user_id.data, ID_BYTES) == 0)) {
-        if (!event_range_is_confirmed(&self->range, event)) {
-            self->unsent++;
-        } else {
-            self->meant++;
-            if (!self->counting)
-                lanes_add(&self->lanes, outgoing_event_new(event));
-        }
-    }
+    if (is_meant(self, event))
+        take_meant(self, event);
     return self->counting || self->read < READ_AT_ONCE;
 }
 
@@ -82,6 +113,27 @@ static int read_log(replay_t *self)
 
 /* --- to the broker ---------------------------------------------------------------------------- */
 
+/* Its lane is closed, so that what follows of the user is given back. */
+static void on_failure(replay_t *self, outgoing_event_t *event)
+{
+    uint8_t user_id[ID_BYTES];
+    memcpy(user_id, event->user_id, ID_BYTES);
+    if (self->first_failed[0] == '\0')
+        uuid_text(self->first_failed, event->id);
+    lanes_failed(&self->lanes, event, 0, clock_mono_ms(), 0);
+    lanes_close(&self->lanes, user_id);
+}
+
+static void count_failed(replay_t *self)
+{
+    outgoing_event_t *event;
+    departure_t how;
+    while ((event = lanes_take_left(&self->lanes, &how)) != NULL) {
+        self->failed++;
+        free(event);
+    }
+}
+
 static void on_outcome(replay_t *self, const broker_event_t *event)
 {
     outgoing_event_t *done;
@@ -92,8 +144,8 @@ static void on_outcome(replay_t *self, const broker_event_t *event)
         if (event->kind == BROKER_ACK && !returned) {
             self->confirmed++;
             lanes_confirmed(&self->lanes, done);
-        } else if (self->failed[0] == '\0') {
-            uuid_text(self->failed, done->id);
+        } else {
+            on_failure(self, done);
         }
     }
 }
@@ -168,27 +220,47 @@ static int replay_all(replay_t *self, detail_t *detail)
 {
     int error = 0;
     int64_t shown_ms = 0;
-    while (error == 0 && self->failed[0] == '\0' && !(self->at_end && self->lanes.events == 0)) {
+    while (error == 0 && !(self->at_end && self->lanes.events == 0)) {
         if (!self->at_end && self->lanes.events < READ_AT_ONCE)
             error = read_log(self);
         if (error != 0)
             return detail_set(detail, error, "the users' database could not be read to its end");
         error = turn(self, detail);
+        count_failed(self);
         if (clock_mono_ms() - shown_ms > 200) {
             print_progress("replayed", self->confirmed, self->meant);
             shown_ms = clock_mono_ms();
         }
     }
     end_progress();
-    if (error == 0 && self->failed[0] != '\0')
+    if (error == 0 && self->failed > 0)
         return detail_set(detail, ERR_UNFINISHED,
                           "the broker did not take event %s: it was refused, or its queue does not "
-                          "exist; %zu events went before",
-                          self->failed, self->confirmed);
+                          "exist; %zu such events, and later ones of their users, did not go",
+                          self->first_failed, self->failed);
+    if (error == 0 && self->skipped > 0)
+        return detail_set(
+            detail, ERR_UNFINISHED,
+            "%zu events of users whose lane is parked were skipped; replay again when "
+            "broker lanes list is empty",
+            self->skipped);
     return error;
 }
 
 /* --- the command ------------------------------------------------------------------------------ */
+
+/* Those that came back to the log stand behind what is of their time. */
+static int find_strays(replay_t *self)
+{
+    int error = strays_load(&self->strays, self->database);
+    for (size_t i = 0; i < self->strays.count; i++) {
+        const stray_row_t *row = &self->strays.items[i].row;
+        if (row->fate == STRAY_AGAIN && row->position > self->range.last &&
+            row->created_us >= self->range.from_us && row->created_us < self->range.to_us)
+            self->range.last = row->position;
+    }
+    return error;
+}
 
 static int find_user(replay_t *self, const char *name, detail_t *detail)
 {
@@ -223,7 +295,12 @@ static int prepare(replay_t *self, const command_context_t *context, detail_t *d
         error = database_open_readonly(&self->database, self->settings->database_url, detail);
     if (error == 0)
         error = find_user(self, option_value(context, "--user"), detail);
-    if (error == 0 && (error = event_range_find(&self->range, self->database)) != 0)
+    if (error != 0)
+        return error;
+    error = event_range_find(&self->range, self->database);
+    if (error == 0)
+        error = find_strays(self);
+    if (error != 0)
         detail_set(detail, error, "the users' database could not be read");
     return error;
 }
@@ -242,14 +319,25 @@ static int connect_broker(replay_t *self, detail_t *detail)
 static void print_outcome(const replay_t *self, bool json)
 {
     if (json)
-        print_json_line(json_pack("{s:I, s:I, s:I, s:b}", "meant", (json_int_t)self->meant,
-                                  "replayed", (json_int_t)self->confirmed, "not_yet_sent",
-                                  (json_int_t)self->unsent, "dry_run", self->counting));
+        print_json_line(json_pack(
+            "{s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "meant", (json_int_t)self->meant, "replayed",
+            (json_int_t)self->confirmed, "failed", (json_int_t)self->failed, "skipped",
+            (json_int_t)self->skipped, "discarded", (json_int_t)self->discarded, "not_yet_sent",
+            (json_int_t)self->unsent, "dry_run", self->counting));
     else if (self->counting)
         printf("%zu events would be replayed; nothing was sent\n", self->meant);
     else
         printf("%zu of %zu events replayed\n", self->confirmed, self->meant);
-    if (!json && self->unsent > 0)
+    if (json)
+        return;
+    if (self->failed > 0)
+        printf("%zu events failed: not taken, or behind one of their user that was not\n",
+               self->failed);
+    if (self->skipped > 0)
+        printf("%zu events skipped: their users' lanes are parked\n", self->skipped);
+    if (self->discarded > 0)
+        printf("%zu events were discarded, and stay so\n", self->discarded);
+    if (self->unsent > 0)
         printf("%zu events were not sent for the first time yet and are left to the service\n",
                self->unsent);
 }
@@ -279,6 +367,7 @@ int replay_command(const command_context_t *context)
     broker_close(&self->broker);
     database_close(&self->database);
     lanes_fini(&self->lanes);
+    strays_fini(&self->strays);
     free(self);
     return error == 0 ? 0 : command_fail(error, &detail);
 }

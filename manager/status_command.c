@@ -52,6 +52,15 @@ typedef struct backlog {
     int64_t events, bytes, oldest_us; /* oldest_us -1: none */
 } backlog_t;
 
+/* As the service counts them: beside the log, and of the outbox. */
+static bool count_lane(void *context, const lane_row_t *lane)
+{
+    backlog_t *self = context;
+    self->events += lane->events;
+    self->bytes += lane->bytes;
+    return true;
+}
+
 static bool count_event(void *context, const msg_event_t *event)
 {
     backlog_t *self = context;
@@ -74,6 +83,8 @@ static json_t *ask_database(const settings_t *settings, detail_t *detail)
         error = database->class->positions_load(database, &backlog.positions);
     if (error == 0)
         error = database->class->event_walk(database, backlog.positions.low, count_event, &backlog);
+    if (error == 0)
+        error = database->class->lane_walk(database, count_lane, &backlog);
     database_close(&database);
     if (error != 0)
         return NULL;

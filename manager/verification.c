@@ -77,7 +77,8 @@ verdict_t verification_verdict(const verification_t *self, const queue_view_t *q
     int64_t unseen = self->totals[PLACE_UNSEEN];
     *missing = 0;
     if (unseen == 0)
-        return self->totals[PLACE_UNSENT] == 0 ? VERDICT_COMPLETE : VERDICT_ON_THE_WAY;
+        return self->totals[PLACE_UNSENT] + self->totals[PLACE_PARKED] == 0 ? VERDICT_COMPLETE
+                                                                            : VERDICT_ON_THE_WAY;
     if (!queue->answers)
         return VERDICT_ON_THE_WAY;
     bool nobody_holds_any = queue->consumers == 0 || queue->is_settled;

@@ -21,6 +21,8 @@ enum { VERIFY_SUSPECTS_MAX = 1000000 };
 /* What is known of one event. */
 typedef enum event_place {
     PLACE_UNSENT,    /* the broker has not confirmed it yet */
+    PLACE_PARKED,    /* the broker did not take it: beside the log, until it is tried again */
+    PLACE_DISCARDED, /* by an operator, while it was parked */
     PLACE_PROCESSED, /* by the worker, as the next two tell */
     PLACE_WAITING,
     PLACE_DEAD,

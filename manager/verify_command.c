@@ -4,6 +4,7 @@
  * The log is walked once, in order, and each event is looked up in the inbox. One that is confirmed and not
  * seen may be in the queue still, or in a worker's hands: it is missing only when the queue is seen empty
  * after that, with nobody consuming it or empty for SETTLED_MS, and the inbox still does not know it.
+ * Events that were parked may stand in the log twice or not at all: they are counted from what is known of them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "manager/operator_broker.h"
 #include "manager/option_values.h"
 #include "manager/output.h"
+#include "manager/strays.h"
 #include "manager/verification.h"
 #include "manager/worker.h"
 #include "pipeline/clock.h"
@@ -36,6 +38,7 @@ typedef struct verify {
     database_t *database;
     inbox_lookup_t *inbox;
     event_range_t range;
+    strays_t strays;
     verification_t counts;
     queue_view_t queue;
     int64_t empty_since_ms; /* monotonic; -1: the queue was not empty */
@@ -57,18 +60,48 @@ static event_place_t place_of_outcome(int outcome)
     return outcome >= 0 && outcome <= INBOX_DEAD ? places[outcome] : PLACE_UNSEEN;
 }
 
-static event_place_t place_of(verify_t *self, const msg_event_t *event)
+/* Where one is that the broker has confirmed. */
+static event_place_t place_behind(verify_t *self, const uint8_t id[ID_BYTES], int64_t kind,
+                                  int64_t created_us)
 {
     int outcome = -1;
-    if (!event_range_is_confirmed(&self->range, event))
-        return PLACE_UNSENT;
-    self->error = inbox_lookup(self->inbox, (const uint8_t *)event->id.data, &outcome);
+    self->error = inbox_lookup(self->inbox, id, &outcome);
     event_place_t place = place_of_outcome(outcome);
     if (place != PLACE_UNSEEN)
         return place;
-    if (!self->handled[event->kind])
+    if (!self->handled[kind])
         return PLACE_UNHANDLED;
-    return event->created_us < self->kept_since_us ? PLACE_FORGOTTEN : PLACE_UNSEEN;
+    return created_us < self->kept_since_us ? PLACE_FORGOTTEN : PLACE_UNSEEN;
+}
+
+static event_place_t place_of(verify_t *self, const msg_event_t *event)
+{
+    if (!event_range_is_confirmed(&self->range, event))
+        return PLACE_UNSENT;
+    return place_behind(self, (const uint8_t *)event->id.data, event->kind, event->created_us);
+}
+
+/* One that was discarded may have come through before: then the worker knows it. */
+static event_place_t place_of_stray(verify_t *self, const stray_row_t *row)
+{
+    if (row->fate == STRAY_PARKED)
+        return PLACE_PARKED;
+    if (row->fate == STRAY_AGAIN && row->position > self->range.positions.confirmed[row->partition])
+        return PLACE_UNSENT;
+    event_place_t place = place_behind(self, row->id, row->kind, row->created_us);
+    bool is_known = place == PLACE_PROCESSED || place == PLACE_WAITING || place == PLACE_DEAD;
+    return row->fate == STRAY_DISCARDED && !is_known ? PLACE_DISCARDED : place;
+}
+
+/* Whatever rows of the log are theirs. */
+static void count_strays(verify_t *self)
+{
+    for (size_t i = 0; i < self->strays.count && self->error == 0; i++) {
+        const stray_row_t *row = &self->strays.items[i].row;
+        if (row->created_us >= self->range.from_us && row->created_us < self->range.to_us)
+            verification_add(&self->counts, row->id, (event_kind_t)row->kind, row->created_us,
+                             place_of_stray(self, row));
+    }
 }
 
 static bool take_event(void *context, const msg_event_t *event)
@@ -80,7 +113,8 @@ static bool take_event(void *context, const msg_event_t *event)
     }
     self->range.after = event->position;
     self->read++;
-    if (event_range_holds(&self->range, event))
+    if (event_range_holds(&self->range, event) &&
+        strays_find(&self->strays, (const uint8_t *)event->id.data) == NULL)
         verification_add(&self->counts, (const uint8_t *)event->id.data, (event_kind_t)event->kind,
                          event->created_us, place_of(self, event));
     return self->error == 0 && self->read < READ_AT_ONCE;
@@ -89,7 +123,9 @@ static bool take_event(void *context, const msg_event_t *event)
 /* In small parts, so that no read keeps the service's log from being moved into its database. */
 static int walk_log(verify_t *self)
 {
-    int error = 0;
+    int error = strays_load(&self->strays, self->database);
+    if (error == 0)
+        count_strays(self);
     while (error == 0 && self->error == 0 && !self->at_end) {
         self->read = 0;
         error =
@@ -154,7 +190,7 @@ static int await_verdict(verify_t *self, int64_t wait_s, verdict_t *verdict, int
         if (error != 0 || *verdict != VERDICT_ON_THE_WAY || clock_mono_ms() >= until_ms)
             return error;
         usleep(LOOK_EVERY_US);
-        if (self->counts.totals[PLACE_UNSENT] > 0)
+        if (self->counts.totals[PLACE_UNSENT] + self->counts.totals[PLACE_PARKED] > 0)
             error = walk_again(self);
         if (error != 0)
             return error;
@@ -166,10 +202,10 @@ static int await_verdict(verify_t *self, int64_t wait_s, verdict_t *verdict, int
 static const struct {
     event_place_t place;
     const char *name;
-} places[] = {{PLACE_UNSENT, "unsent"},       {PLACE_PROCESSED, "processed"},
-              {PLACE_WAITING, "waiting"},     {PLACE_DEAD, "dead"},
-              {PLACE_UNHANDLED, "unhandled"}, {PLACE_FORGOTTEN, "forgotten"},
-              {PLACE_UNSEEN, "unseen"}};
+} places[] = {
+    {PLACE_UNSENT, "unsent"},       {PLACE_PARKED, "parked"},       {PLACE_DISCARDED, "discarded"},
+    {PLACE_PROCESSED, "processed"}, {PLACE_WAITING, "waiting"},     {PLACE_DEAD, "dead"},
+    {PLACE_UNHANDLED, "unhandled"}, {PLACE_FORGOTTEN, "forgotten"}, {PLACE_UNSEEN, "unseen"}};
 
 enum { PLACE_ROWS = sizeof(places) / sizeof(places[0]), HOUR_WIDTH = 16 };
 
@@ -181,11 +217,15 @@ static int64_t sum_of(const int64_t counts[PLACE_COUNT])
     return sum;
 }
 
+static int64_t confirmed_of(const int64_t counts[PLACE_COUNT])
+{
+    return sum_of(counts) - counts[PLACE_UNSENT] - counts[PLACE_PARKED] - counts[PLACE_DISCARDED];
+}
+
 static void print_row(const char *hour, const char *kind, const int64_t counts[PLACE_COUNT])
 {
-    int64_t stored = sum_of(counts);
-    printf("%-*s  %-11s  %10lld  %10lld", HOUR_WIDTH, hour, kind, (long long)stored,
-           (long long)(stored - counts[PLACE_UNSENT]));
+    printf("%-*s  %-11s  %10lld  %10lld", HOUR_WIDTH, hour, kind, (long long)sum_of(counts),
+           (long long)confirmed_of(counts));
     for (size_t i = 1; i < PLACE_ROWS; i++)
         printf("  %9lld", (long long)counts[places[i].place]);
     putchar('\n');
@@ -212,7 +252,7 @@ static void print_table(const verify_t *self)
 static json_t *counts_json(const int64_t counts[PLACE_COUNT])
 {
     json_t *object = json_pack("{s:I, s:I}", "stored", (json_int_t)sum_of(counts), "confirmed",
-                               (json_int_t)(sum_of(counts) - counts[PLACE_UNSENT]));
+                               (json_int_t)confirmed_of(counts));
     must(object != NULL);
     for (size_t i = 0; i < PLACE_ROWS; i++)
         must(json_object_set_new(object, places[i].name, json_integer(counts[places[i].place])) ==
@@ -254,8 +294,9 @@ static void print_json(const verify_t *self, verdict_t verdict, int64_t missing)
                         ? json_pack("{s:I, s:I}", "messages", (json_int_t)self->queue.messages,
                                     "consumers", (json_int_t)self->queue.consumers)
                         : json_null();
-    print_json_line(json_pack("{s:s, s:I, s:o, s:o, s:o, s:o}", "verdict", words[verdict],
-                              "missing", (json_int_t)missing, "missing_ids", ids, "totals",
+    print_json_line(json_pack("{s:s, s:I, s:o, s:I, s:o, s:o, s:o}", "verdict", words[verdict],
+                              "missing", (json_int_t)missing, "missing_ids", ids, "quarantined",
+                              (json_int_t)self->strays.quarantined_events, "totals",
                               counts_json(self->counts.totals), "hours", hours_json(self), "queue",
                               queue));
 }
@@ -290,16 +331,26 @@ static int conclude(const verify_t *self, verdict_t verdict, int64_t missing, de
             "at least %lld events are missing; which ones can be told when the queue is "
             "empty",
             (long long)missing);
-    if (!self->queue.answers)
+    if (!self->queue.answers && self->counts.totals[PLACE_UNSEEN] > 0)
         return detail_set(detail, ERR_BROKER_DOWN,
                           "%lld events may be in the queue, which cannot be asked",
                           (long long)self->counts.totals[PLACE_UNSEEN]);
+    const int64_t *totals = self->counts.totals;
+    if (self->strays.quarantined_lanes > 0)
+        return detail_set(detail, ERR_UNFINISHED,
+                          "%lld events are parked, and %lld lanes with %lld of them are in "
+                          "quarantine until broker lanes release or discard; %lld wait for the "
+                          "broker, %lld are not seen by the worker yet",
+                          (long long)totals[PLACE_PARKED],
+                          (long long)self->strays.quarantined_lanes,
+                          (long long)self->strays.quarantined_events,
+                          (long long)totals[PLACE_UNSENT], (long long)totals[PLACE_UNSEEN]);
     return detail_set(
         detail, ERR_UNFINISHED,
-        "%lld events wait for the broker, %lld are confirmed and not seen by the worker "
-        "yet; the queue holds %lld; --wait gives them time",
-        (long long)self->counts.totals[PLACE_UNSENT], (long long)self->counts.totals[PLACE_UNSEEN],
-        (long long)self->queue.messages);
+        "%lld events wait for the broker, %lld are parked, %lld are confirmed and not seen by the "
+        "worker yet; the queue holds %lld; --wait gives them time",
+        (long long)totals[PLACE_UNSENT], (long long)totals[PLACE_PARKED],
+        (long long)totals[PLACE_UNSEEN], (long long)self->queue.messages);
 }
 
 /* --- the command ------------------------------------------------------------------------------ */
@@ -359,6 +410,7 @@ int verify_command(const command_context_t *context)
         error = conclude(&self, verdict, missing, &detail);
     }
     verification_fini(&self.counts);
+    strays_fini(&self.strays);
     inbox_lookup_close(&self.inbox);
     database_close(&self.database);
     return error == 0 ? 0 : command_fail(error, &detail);

@@ -40,10 +40,22 @@ typedef struct lane_row {
     int64_t events, bytes;                  /* what is parked of it; read, not written */
 } lane_row_t;
 
+/* Part of the stored format: 1 and 2. */
+typedef enum stray_fate { STRAY_PARKED, STRAY_AGAIN, STRAY_DISCARDED } stray_fate_t;
+
+/* An event that left the log's order: it is parked, or was and is not any more. */
+typedef struct stray_row {
+    uint8_t id[ID_BYTES];
+    int64_t kind, partition, created_us;
+    int64_t fate;     /* stray_fate_t */
+    int64_t position; /* again: where it stands last; discarded: that of the lane's closing */
+} stray_row_t;
+
 /* Called for each row; its texts live for the call. False ends the walk. */
 typedef bool (*user_visit_t)(void *context, const user_t *user);
 typedef bool (*event_visit_t)(void *context, const msg_event_t *event);
 typedef bool (*lane_visit_t)(void *context, const lane_row_t *lane);
+typedef bool (*stray_visit_t)(void *context, const stray_row_t *stray);
 
 struct database_class {
     const char *scheme; /* "sqlite:" */
@@ -88,6 +100,11 @@ struct database_class {
                        void *context);
     /* Deletes the events of a user's lane up to a sequence. */
     int (*parked_trim)(database_t *self, const uint8_t user_id[ID_BYTES], int64_t up_to);
+    /* What becomes of an event that leaves its lane, for commands that count events: to the log again, at
+     * event->position, or discarded. Kept as long as the log keeps events of its age. */
+    int (*unparked_save)(database_t *self, const msg_event_t *event, stray_fate_t fate);
+    /* All that are parked or left a lane, each once, in order of id; from one snapshot. */
+    int (*stray_walk)(database_t *self, stray_visit_t visit, void *context);
     int (*lane_walk)(database_t *self, lane_visit_t visit, void *context);
     int (*lane_save)(database_t *self, const lane_row_t *lane);
     int (*lane_delete)(database_t *self, const uint8_t user_id[ID_BYTES]);

@@ -278,6 +278,9 @@ static bool move_event(void *context, const msg_event_t *event)
     if (moving->events == moving->most)
         return false;
     moving->error = event_feed_append(moving->keeper->feed, &again);
+    if (moving->error == 0)
+        moving->error = moving->keeper->database->class->unparked_save(moving->keeper->database,
+                                                                       &again, STRAY_AGAIN);
     moving->events++;
     moving->bytes += event_bytes(event);
     moving->sequence = event->sequence;
@@ -550,6 +553,33 @@ int lane_keeper_release(lane_keeper_t *self, const uint8_t *user_id, text_buffer
     return error;
 }
 
+typedef struct discarding {
+    database_t *database;
+    int64_t closed_at;
+    int error;
+} discarding_t;
+
+static bool note_discarded(void *context, const msg_event_t *event)
+{
+    discarding_t *discarding = context;
+    msg_event_t noted = *event;
+    noted.position = discarding->closed_at;
+    discarding->error =
+        discarding->database->class->unparked_save(discarding->database, &noted, STRAY_DISCARDED);
+    return discarding->error == 0;
+}
+
+static int discard_events(lane_keeper_t *self, const parked_lane_t *lane)
+{
+    const database_class_t *class = self->database->class;
+    discarding_t discarding = {self->database, lane->facts.closed_at, 0};
+    int error =
+        class->parked_walk(self->database, lane->facts.user_id, note_discarded, &discarding);
+    if (error == 0)
+        error = discarding.error;
+    return error != 0 ? error : class->parked_trim(self->database, lane->facts.user_id, INT64_MAX);
+}
+
 /* Without events it opens, and ends, as soon as its time comes, which is now. */
 int lane_keeper_discard(lane_keeper_t *self, const uint8_t user_id[ID_BYTES], text_buffer_t *out)
 {
@@ -564,7 +594,7 @@ int lane_keeper_discard(lane_keeper_t *self, const uint8_t user_id[ID_BYTES], te
     int64_t events = lane->events, bytes = lane->bytes;
     int error = begin(self, &undo);
     if (error == 0)
-        error = self->database->class->parked_trim(self->database, user_id, INT64_MAX);
+        error = discard_events(self, lane);
     if (error == 0)
         error = save_facts(self, &facts);
     error = end(self, &undo, error);

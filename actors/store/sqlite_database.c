@@ -74,6 +74,15 @@ static const char *const migrations[] = {
     " body BLOB NOT NULL,"
     " UNIQUE (user_id, sequence)"
     ") STRICT;",
+    "CREATE TABLE unparked ("
+    " id BLOB PRIMARY KEY,"
+    " kind INTEGER NOT NULL,"
+    " partition INTEGER NOT NULL,"
+    " created_us INTEGER NOT NULL,"
+    " fate INTEGER NOT NULL," /* stray_fate_t: 1 appended to the log again, 2 discarded */
+    " position INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX unparked_age ON unparked (created_us);",
 };
 
 static const sqlite_schema_t schema = {.what = "users' database",
@@ -89,7 +98,8 @@ static const sqlite_schema_t schema = {.what = "users' database",
 #define PARKED_COLUMNS                                                                             \
     "partition, kind, sequence, user_id, id, created_us, request_id, traceparent, tracestate, "    \
     "body"
-#define LANE_COLUMNS "user_id, state, tries, failures, reason, since_us, next_try_us, closed_at"
+#define STRAY_COLUMNS "id, kind, partition, created_us"
+#define LANE_COLUMNS  "user_id, state, tries, failures, reason, since_us, next_try_us, closed_at"
 /* As event_bytes counts them. */
 #define PARKED_BYTES                                                                               \
     "length(body) + length(CAST(request_id AS BLOB)) + length(CAST(traceparent AS BLOB))"          \
@@ -112,6 +122,9 @@ typedef enum statement {
     PARKED_APPEND,
     PARKED_WALK,
     PARKED_TRIM,
+    UNPARKED_SAVE,
+    UNPARKED_TRIM,
+    STRAY_WALK,
     LANE_WALK,
     LANE_SAVE,
     LANE_DELETE,
@@ -142,6 +155,13 @@ static const char *const statements[STATEMENT_COUNT] = {
                       " VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [PARKED_WALK] = "SELECT 1, " PARKED_COLUMNS " FROM parked WHERE user_id = ?1 ORDER BY sequence",
     [PARKED_TRIM] = "DELETE FROM parked WHERE user_id = ?1 AND sequence <= ?2",
+    [UNPARKED_SAVE] = "INSERT OR REPLACE INTO unparked (" STRAY_COLUMNS ", fate, position)"
+                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [UNPARKED_TRIM] = "DELETE FROM unparked WHERE id IN (SELECT id FROM unparked"
+                      " WHERE created_us < ?2 AND position <= ?1 LIMIT ?3)",
+    [STRAY_WALK] = "SELECT " STRAY_COLUMNS ", 0, 0 FROM parked UNION ALL"
+                   " SELECT " STRAY_COLUMNS ", fate, position FROM unparked"
+                   " WHERE id NOT IN (SELECT id FROM parked) ORDER BY 1",
     [LANE_WALK] = "SELECT " LANE_COLUMNS ","
                   " (SELECT count(*) FROM parked WHERE parked.user_id = parked_lane.user_id),"
                   " (SELECT sum(" PARKED_BYTES ") FROM parked"
@@ -362,6 +382,17 @@ static int event_walk(database_t *self, int64_t after, event_visit_t visit, void
     return walk_events(statement, visit, context);
 }
 
+static int trim(sqlite_store_t *store, sqlite3_stmt *statement, int64_t up_to,
+                int64_t older_than_us, int *deleted)
+{
+    sqlite_bind_int(statement, 1, up_to);
+    sqlite_bind_int(statement, 2, older_than_us);
+    int error = run(statement);
+    *deleted = error == 0 ? sqlite3_changes(store->file.connection) : 0;
+    return error;
+}
+
+/* What is known of an event outlives its rows in the log, which would look like others otherwise. */
 static int event_trim(database_t *self, int64_t up_to, int64_t older_than_us, int most,
                       int *deleted)
 {
@@ -369,14 +400,14 @@ static int event_trim(database_t *self, int64_t up_to, int64_t older_than_us, in
     int64_t first = 0;
     *deleted = 0;
     int error = sqlite_read_number(store->statements[EVENT_FIRST], &first);
-    if (error != 0 || first == 0 || first > up_to)
+    if (error == 0 && first != 0 && first <= up_to) {
+        int64_t last = first + most - 1 < up_to ? first + most - 1 : up_to;
+        error = trim(store, store->statements[EVENT_TRIM], last, older_than_us, deleted);
+    }
+    if (error != 0 || *deleted > 0)
         return error;
-    int64_t last = first + most - 1 < up_to ? first + most - 1 : up_to;
-    sqlite_bind_int(store->statements[EVENT_TRIM], 1, last);
-    sqlite_bind_int(store->statements[EVENT_TRIM], 2, older_than_us);
-    error = run(store->statements[EVENT_TRIM]);
-    *deleted = error == 0 ? sqlite3_changes(store->file.connection) : 0;
-    return error;
+    sqlite_bind_int(store->statements[UNPARKED_TRIM], 3, most);
+    return trim(store, store->statements[UNPARKED_TRIM], up_to, older_than_us, deleted);
 }
 
 /* --- parked lanes ----------------------------------------------------------------------------- */
@@ -409,6 +440,52 @@ static int parked_trim(database_t *self, const uint8_t user_id[ID_BYTES], int64_
     bind_user_id(statement, user_id);
     sqlite_bind_int(statement, 2, up_to);
     return run(statement);
+}
+
+static int unparked_save(database_t *self, const msg_event_t *event, stray_fate_t fate)
+{
+    sqlite3_stmt *statement = store_of(self)->statements[UNPARKED_SAVE];
+    sqlite_bind_bytes(statement, 1, event->id);
+    sqlite_bind_int(statement, 2, event->kind);
+    sqlite_bind_int(statement, 3, event->partition);
+    sqlite_bind_int(statement, 4, event->created_us);
+    sqlite_bind_int(statement, 5, fate);
+    sqlite_bind_int(statement, 6, event->position);
+    return run(statement);
+}
+
+/* False: somebody else wrote it. */
+static bool read_stray(sqlite3_stmt *statement, stray_row_t *out)
+{
+    text_t id = sqlite_column(statement, 0);
+    out->kind = sqlite3_column_int64(statement, 1);
+    out->partition = sqlite3_column_int64(statement, 2);
+    out->created_us = sqlite3_column_int64(statement, 3);
+    out->fate = sqlite3_column_int64(statement, 4);
+    out->position = sqlite3_column_int64(statement, 5);
+    if (id.size != ID_BYTES || out->kind < 0 || out->kind >= EVENT_KIND_COUNT ||
+        out->partition < 0 || out->partition >= PARTITION_COUNT || out->created_us < 0 ||
+        out->fate < STRAY_PARKED || out->fate > STRAY_DISCARDED)
+        return false;
+    memcpy(out->id, id.data, ID_BYTES);
+    return true;
+}
+
+static int stray_walk(database_t *self, stray_visit_t visit, void *context)
+{
+    sqlite3_stmt *statement = store_of(self)->statements[STRAY_WALK];
+    stray_row_t stray;
+    int code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        if (!read_stray(statement, &stray)) {
+            code = SQLITE_CORRUPT;
+            break;
+        }
+        if (!visit(context, &stray))
+            break;
+    }
+    sqlite_end(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? 0 : sqlite_error(code);
 }
 
 /* False: somebody else wrote it. */
@@ -641,6 +718,8 @@ const database_class_t sqlite_database = {
     .parked_append = parked_append,
     .parked_walk = parked_walk,
     .parked_trim = parked_trim,
+    .unparked_save = unparked_save,
+    .stray_walk = stray_walk,
     .lane_walk = lane_walk,
     .lane_save = lane_save,
     .lane_delete = lane_delete,

@@ -3,7 +3,7 @@
 the broker returns them as unroutable, while all others pass.
 
     with AmqpProxy("127.0.0.1", port) as proxy:
-        connect to amqp://guest:guest@HOST:PORT/ with proxy.host, proxy.port
+        connect to proxy.url
         proxy.refuse(b"poison@example.org")     from the next message on
         proxy.pass_on()                         as if it were not there
 """
@@ -47,6 +47,10 @@ class AmqpProxy:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = self.listener.getsockname()
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@{self.host}:{self.port}/"
 
     def __enter__(self) -> "AmqpProxy":
         return self

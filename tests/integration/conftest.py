@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness.amqp_proxy import AmqpProxy  # noqa: E402
 from harness.broker import Broker  # noqa: E402
 from harness.service import Process, Server, Worker  # noqa: E402
 
@@ -82,3 +83,10 @@ def server(start: Callable[..., Process], broker: Broker) -> Server:
 @pytest.fixture
 def worker(start: Callable[..., Process], broker: Broker) -> Worker:
     return start(Worker, RABBIT_MQ_URL=broker.url)
+
+
+@pytest.fixture
+def proxy(broker: Broker) -> Iterator[AmqpProxy]:
+    port = int(broker.url.rstrip("/").rsplit(":", 1)[1])
+    with AmqpProxy("127.0.0.1", port) as proxy:
+        yield proxy

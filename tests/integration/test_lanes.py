@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A broker that does not take the events of one user: it is that user's trouble alone, and his order survives it.
 Also when the number of bridges changes."""
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
 import requests
 
 from harness import ledger
@@ -17,17 +16,6 @@ POISON = "poison@example.org"
 VENOM = "venom@example.org"
 QUICK = {"LANE_RETRY": "50", "LANE_RETRY_MAX": "300"}
 CLOSED_PORT_URL = "amqp://guest:guest@127.0.0.1:1/"
-
-
-@pytest.fixture
-def proxy(broker: Broker) -> Iterator[AmqpProxy]:
-    port = int(broker.url.rstrip("/").rsplit(":", 1)[1])
-    with AmqpProxy("127.0.0.1", port) as proxy:
-        yield proxy
-
-
-def url_of(proxy: AmqpProxy) -> str:
-    return f"amqp://guest:guest@{proxy.host}:{proxy.port}/"
 
 
 def lanes(server: Server) -> list[dict]:
@@ -62,7 +50,7 @@ def audit(server: Server, broker: Broker, records: list[Record], extra: list[led
 
 
 def test_one_user_s_trouble_is_his_alone(start, broker: Broker, proxy: AmqpProxy) -> None:
-    server = start(Server, RABBIT_MQ_URL=url_of(proxy), LANE_MAX_EVENTS="30", **QUICK)
+    server = start(Server, RABBIT_MQ_URL=proxy.url, LANE_MAX_EVENTS="30", **QUICK)
     proxy.refuse(POISON.encode())
     poisoned = make(server, POISON)
     load = Load(server.host, server.port, "others", clients=4, pause=0.005)
@@ -104,7 +92,7 @@ def test_killed_while_a_lane_is_parked_and_tried_again(start, broker: Broker, pr
     records: list[Record] = []
     poisoned = None
     for life in range(5):
-        server = start(Server, RABBIT_MQ_URL=url_of(proxy), **QUICK)
+        server = start(Server, RABBIT_MQ_URL=proxy.url, **QUICK)
         poisoned = poisoned or make(server, POISON)
         load = Load(server.host, server.port, f"life{life}", seed=life, clients=4, hot_user=poisoned.user_id,
                     pause=0.002)
@@ -113,13 +101,13 @@ def test_killed_while_a_lane_is_parked_and_tried_again(start, broker: Broker, pr
         server.kill()
         records += load.join()
     proxy.pass_on()
-    server = start(Server, RABBIT_MQ_URL=url_of(proxy), **QUICK)
+    server = start(Server, RABBIT_MQ_URL=proxy.url, **QUICK)
     findings = audit(server, broker, records, [poisoned])
     assert findings.clean(), findings
 
 
 def test_quarantine_release_and_discard(start, broker: Broker, proxy: AmqpProxy) -> None:
-    server = start(Server, RABBIT_MQ_URL=url_of(proxy), LANE_RETRY="10", LANE_RETRY_MAX="50")
+    server = start(Server, RABBIT_MQ_URL=proxy.url, LANE_RETRY="10", LANE_RETRY_MAX="50")
     proxy.refuse(POISON.encode(), VENOM.encode())
     poisoned, discarded = make(server, POISON), make(server, VENOM)
     load = Load(server.host, server.port, "others", clients=2, pause=0.01)

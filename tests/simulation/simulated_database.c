@@ -386,6 +386,15 @@ static int parked_walk(database_t *self, const uint8_t user_id[ID_BYTES], event_
     return 0;
 }
 
+/* Only commands read it. */
+static int unparked_save(database_t *self, const msg_event_t *event, stray_fate_t fate)
+{
+    (void)self;
+    (void)event;
+    (void)fate;
+    return 0;
+}
+
 static int parked_trim(database_t *self, const uint8_t user_id[ID_BYTES], int64_t up_to)
 {
     (void)self;
@@ -489,6 +498,7 @@ const database_class_t sqlite_database = {
     .parked_append = parked_append,
     .parked_walk = parked_walk,
     .parked_trim = parked_trim,
+    .unparked_save = unparked_save,
     .lane_walk = lane_walk,
     .lane_save = lane_save,
     .lane_delete = lane_delete,

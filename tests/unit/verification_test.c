@@ -77,24 +77,33 @@ static void test_verdicts(void **state)
 {
     (void)state;
     static const struct {
-        int unsent, unseen;
+        int unsent, unseen, parked, discarded;
         queue_view_t queue;
         verdict_t verdict;
         int64_t missing;
     } rows[] = {
-        {0, 0, {true, 0, 0, false}, VERDICT_COMPLETE, 0},
-        {0, 0, {false, 0, 0, false}, VERDICT_COMPLETE, 0},
-        {0, 0, {true, 9, 1, false}, VERDICT_COMPLETE, 0}, /* others' messages, or replayed ones */
-        {1, 0, {true, 0, 0, true}, VERDICT_ON_THE_WAY, 0},
-        {0, 2, {false, 0, 0, true}, VERDICT_ON_THE_WAY, 0},
-        {0, 2, {true, 2, 0, false}, VERDICT_ON_THE_WAY, 0},
-        {0, 2, {true, 5, 1, false}, VERDICT_ON_THE_WAY, 0},
-        {0, 2, {true, 0, 1, false}, VERDICT_ON_THE_WAY, 0}, /* a worker may hold both */
-        {0, 2, {true, 1, 1, false}, VERDICT_ON_THE_WAY, 0},
-        {0, 2, {true, 1, 0, false}, VERDICT_SOME_MISSING, 1},
-        {0, 2, {true, 0, 0, false}, VERDICT_MISSING, 2},
-        {0, 2, {true, 0, 1, true}, VERDICT_MISSING, 2},
-        {3, 2, {true, 0, 1, true}, VERDICT_MISSING, 2},
+        {0, 0, 0, 0, {true, 0, 0, false}, VERDICT_COMPLETE, 0},
+        {0, 0, 0, 0, {false, 0, 0, false}, VERDICT_COMPLETE, 0},
+        {0,
+         0,
+         0,
+         0,
+         {true, 9, 1, false},
+         VERDICT_COMPLETE,
+         0}, /* others' messages, or replayed ones */
+        {1, 0, 0, 0, {true, 0, 0, true}, VERDICT_ON_THE_WAY, 0},
+        {0, 2, 0, 0, {false, 0, 0, true}, VERDICT_ON_THE_WAY, 0},
+        {0, 2, 0, 0, {true, 2, 0, false}, VERDICT_ON_THE_WAY, 0},
+        {0, 2, 0, 0, {true, 5, 1, false}, VERDICT_ON_THE_WAY, 0},
+        {0, 2, 0, 0, {true, 0, 1, false}, VERDICT_ON_THE_WAY, 0}, /* a worker may hold both */
+        {0, 2, 0, 0, {true, 1, 1, false}, VERDICT_ON_THE_WAY, 0},
+        {0, 2, 0, 0, {true, 1, 0, false}, VERDICT_SOME_MISSING, 1},
+        {0, 2, 0, 0, {true, 0, 0, false}, VERDICT_MISSING, 2},
+        {0, 2, 0, 0, {true, 0, 1, true}, VERDICT_MISSING, 2},
+        {3, 2, 0, 0, {true, 0, 1, true}, VERDICT_MISSING, 2},
+        {0, 0, 1, 0, {true, 0, 0, true}, VERDICT_ON_THE_WAY, 0},
+        {0, 0, 0, 4, {true, 0, 0, true}, VERDICT_COMPLETE, 0},
+        {0, 2, 9, 9, {true, 0, 0, false}, VERDICT_MISSING, 2},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         verification_t self = {0};
@@ -103,6 +112,10 @@ static void test_verdicts(void **state)
             add(&self, 1, 0, PLACE_UNSENT);
         for (int n = 0; n < rows[i].unseen; n++)
             add(&self, 1, 0, PLACE_UNSEEN);
+        for (int n = 0; n < rows[i].parked; n++)
+            add(&self, 1, 0, PLACE_PARKED);
+        for (int n = 0; n < rows[i].discarded; n++)
+            add(&self, 1, 0, PLACE_DISCARDED);
         verdict_t verdict = verification_verdict(&self, &rows[i].queue, &missing);
         if (verdict != rows[i].verdict || missing != rows[i].missing)
             fail_msg("row %zu: %d, %lld", i, (int)verdict, (long long)missing);
