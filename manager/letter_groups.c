@@ -51,7 +51,7 @@ static void add_letter(letter_group_t *group, const letter_t *letter)
 letter_group_t *letter_groups(letter_t *const *letters, size_t letter_count, size_t *count)
 {
     letter_group_t *groups = calloc(letter_count + 1, sizeof(*groups));
-    letter_t **sorted = calloc(letter_count + 1, sizeof(*sorted));
+    letter_t **sorted = calloc(letter_count + 1, sizeof(void *));
     must(groups != NULL && sorted != NULL);
     *count = 0;
     for (size_t i = 0; i < letter_count; i++)

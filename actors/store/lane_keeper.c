@@ -504,7 +504,7 @@ void lane_keeper_list(const lane_keeper_t *self, text_buffer_t *out, int64_t lim
 {
     listing_t listing = list_all(self);
     if (listing.count > 1)
-        qsort(listing.lanes, listing.count, sizeof(*listing.lanes), by_age);
+        qsort(listing.lanes, listing.count, sizeof(void *), by_age);
     text_add(out, TEXT("{\"lanes\": ["));
     for (size_t i = 0; i < listing.count && (int64_t)i < limit; i++) {
         text_add(out, i > 0 ? TEXT(", ") : TEXT(""));

@@ -170,8 +170,10 @@ def raw(server: Server, data: bytes) -> bytes:
             connection.shutdown(socket.SHUT_WR)
             while chunk := connection.recv(65536):
                 answer += chunk
-        except ConnectionError:
-            pass  # it closed upon rubbish, as it may
+        except OSError as error:
+            if isinstance(error, TimeoutError):
+                raise
+            # it closed upon rubbish, as it may; a shutdown after that finds no connection
         return answer
 
 

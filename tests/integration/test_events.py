@@ -87,7 +87,8 @@ def test_the_topology(server: Server, broker: Broker) -> None:
         channel.exchange_declare("userbus", "direct", durable=True)
         channel.queue_declare("user", durable=True,
                               arguments={"x-queue-type": "quorum", "x-single-active-consumer": True})
-        channel.queue_declare("user.dead", durable=True, arguments={"x-queue-type": "quorum"})
+        channel.queue_declare("user.dead", durable=True,
+                              arguments={"x-queue-type": "quorum", "x-message-ttl": 14 * 24 * 3600 * 1000})
 
 
 def test_classic_queues_on_request(start, broker: Broker) -> None:

@@ -231,7 +231,8 @@ def test_no_more_are_taken_than_may_wait(start_worker, broker: Broker, folder) -
     publish(broker, "poison", "done", user="eve")
     assert report(worker)["waiting_full"] <= 1
     (folder / "hold").unlink()
-    await_report(worker, **{"user.create": 61}, waiting=0, duplicates=0, waiting_full=1)
+    await_report(worker, **{"user.create": 61}, waiting=0, duplicates=0)
+    assert report(worker)["waiting_full"] >= 1  # as they run off it may be met again
     worker.await_log(event="waiting_accepts")
     wait_for(lambda: broker.depth() == 0, "an empty queue")
     assert worker.stop() == 0 and broker.depth() == 0  # and nothing was left unacked
