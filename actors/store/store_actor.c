@@ -218,8 +218,10 @@ static int end_batch(store_t *self)
     int error = batch->error;
     if (error == 0 && batch->open && positions_are_due(self, now_ms))
         error = save_positions(self, now_ms);
-    if (FAILPOINT_ON("store.answer_early"))
+    if (FAILPOINT_ON("store.answer_early")) {
         send_replies(self);
+        FAILPOINT("store.answered_early");
+    }
     if (error == 0 && batch->open) {
         FAILPOINT("store.written");
         error = self->database->class->commit(self->database);

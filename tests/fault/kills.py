@@ -8,7 +8,8 @@ import sabotage
 from harness.waiting import wait_for
 from suite import CLOSED_PORT_URL, Row, Scene
 
-ANSWER_EARLY = "store.answer_early=on,store.written=kill:{}"  # answered, and then never committed
+EARLY = "store.answer_early=on,store.answered_early=delay:20"  # answered before the commit, and the answers are out
+ANSWER_EARLY = EARLY + ",store.written=kill:{}"  # and then never committed
 CONFIRM_EARLY = "bridge.confirm_early=on"  # called sent with the publish
 
 # name of the step -> hits of it to choose the deadly one from: some come with each request, some with each
@@ -52,7 +53,7 @@ def kill_at_steps(scene: Scene) -> None:
         step = steps[number % len(steps)]
         failpoints = f"{step}=kill:{scene.random.randint(1, STEPS[step])}"
         if scene.control == "answer_early":
-            failpoints += ",store.answer_early=on"
+            failpoints += f",{EARLY}"
         server = scene.server(failpoints=failpoints, wait=False)
         server.await_log(event="ready")
         server.await_ready()
@@ -67,15 +68,20 @@ def kill_at_syscalls(scene: Scene) -> None:
     """By strace, which delivers the signal when the call is entered: it is never made. -D: the service stays our
     own child, and its process id the one that is waited for."""
     calls = list(SYSCALLS) if scene.control is None else ["pwrite64"]
-    for number in range(scene.rounds if scene.control is None else 2):
+    for number in range(scene.rounds if scene.control is None else 4):
         call = calls[number % len(calls)]
         when = scene.random.randint(40, 40 + SYSCALLS[call])
-        failpoints = "store.answer_early=on" if scene.control == "answer_early" else ""
-        server = scene.server(failpoints=failpoints, prefix=strace(call, f"signal=SIGKILL:when={when}"))
-        load = scene.load(server, answered=0)
+        failpoints = EARLY if scene.control == "answer_early" else ""
+        server = scene.server(failpoints=failpoints, prefix=strace(call, f"signal=SIGKILL:when={when}"), wait=False)
+        scene.outcome.rounds += 1
+        try:
+            server.await_ready()
+            load = scene.load(server, answered=0)
+        except (RuntimeError, OSError):  # killed in its start, which the next one must survive as well
+            scene.await_death(server, f"call {when} of {call}")
+            continue
         scene.await_death(server, f"call {when} of {call}")
         scene.keep(load.finish())
-        scene.outcome.rounds += 1
     scene.audit()
 
 
