@@ -3,6 +3,7 @@
 and each fault is seen to have happened."""
 import itertools
 import json
+import os
 import pathlib
 import sqlite3
 import threading
@@ -19,6 +20,12 @@ from harness.service import Process, Server, Worker, query
 from harness.waiting import wait_for
 
 CLOSED_PORT_URL = "amqp://guest:guest@127.0.0.1:1/"
+
+
+@pytest.fixture(autouse=True)
+def no_leak_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LeakSanitizer needs ptrace for itself, and strace has it."""
+    monkeypatch.setenv("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
 
 
 @pytest.fixture
