@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "actors/store/database.h"
+#include "actors/store/sqlite_schema.h"
 #include "pipeline/clock.h"
 #include "pipeline/log.h"
 #include "proto/errors.h"
@@ -17,79 +18,6 @@
 #include "storage/wal_keeper.h"
 
 enum { LOW_ROW = PARTITION_COUNT }; /* of the table position: saved_positions_t.low */
-
-static const char *const migrations[] = {
-    "CREATE TABLE user ("
-    " row INTEGER PRIMARY KEY,"
-    " id BLOB NOT NULL UNIQUE,"
-    " email TEXT NOT NULL,"
-    " email_key TEXT NOT NULL UNIQUE,"
-    " first_name TEXT NOT NULL,"
-    " last_name TEXT NOT NULL,"
-    " view_count INTEGER NOT NULL,"
-    " is_valid INTEGER NOT NULL,"
-    " version INTEGER NOT NULL,"
-    " sequence INTEGER NOT NULL,"
-    " created_us INTEGER NOT NULL,"
-    " updated_us INTEGER NOT NULL"
-    ") STRICT;"
-    "CREATE TABLE event ("
-    " position INTEGER PRIMARY KEY,"
-    " partition INTEGER NOT NULL,"
-    " kind INTEGER NOT NULL,"
-    " sequence INTEGER NOT NULL,"
-    " user_id BLOB NOT NULL,"
-    " id BLOB NOT NULL,"
-    " created_us INTEGER NOT NULL,"
-    " request_id TEXT NOT NULL,"
-    " traceparent TEXT NOT NULL,"
-    " tracestate TEXT NOT NULL,"
-    " body BLOB NOT NULL"
-    ") STRICT;"
-    "CREATE TABLE position ("
-    " partition INTEGER PRIMARY KEY," /* 64: every event up to here is confirmed */
-    " confirmed INTEGER NOT NULL"
-    ") STRICT;",
-    "CREATE TABLE parked_lane ("
-    " user_id BLOB PRIMARY KEY,"
-    " state INTEGER NOT NULL," /* parked_state_t: 0 waits, 1 is in quarantine, 2 is opening */
-    " tries INTEGER NOT NULL,"
-    " failures INTEGER NOT NULL,"
-    " reason INTEGER NOT NULL,"
-    " since_us INTEGER NOT NULL,"
-    " next_try_us INTEGER NOT NULL,"
-    " closed_at INTEGER NOT NULL"
-    ") STRICT, WITHOUT ROWID;"
-    "CREATE TABLE parked ("
-    " row INTEGER PRIMARY KEY,"
-    " partition INTEGER NOT NULL,"
-    " kind INTEGER NOT NULL,"
-    " sequence INTEGER NOT NULL,"
-    " user_id BLOB NOT NULL,"
-    " id BLOB NOT NULL,"
-    " created_us INTEGER NOT NULL,"
-    " request_id TEXT NOT NULL,"
-    " traceparent TEXT NOT NULL,"
-    " tracestate TEXT NOT NULL,"
-    " body BLOB NOT NULL,"
-    " UNIQUE (user_id, sequence)"
-    ") STRICT;",
-    "CREATE TABLE unparked ("
-    " id BLOB PRIMARY KEY,"
-    " kind INTEGER NOT NULL,"
-    " partition INTEGER NOT NULL,"
-    " created_us INTEGER NOT NULL,"
-    " fate INTEGER NOT NULL," /* stray_fate_t: 1 appended to the log again, 2 discarded */
-    " position INTEGER NOT NULL"
-    ") STRICT, WITHOUT ROWID;"
-    "CREATE INDEX unparked_age ON unparked (created_us);",
-};
-
-static const sqlite_schema_t schema = {.what = "users' database",
-                                       .application_id = 0x75627573,
-                                       .migrations = migrations,
-                                       .version = sizeof(migrations) / sizeof(migrations[0]),
-                                       .single_process = true};
 
 #define USER_COLUMNS                                                                               \
     "row, id, email, email_key, first_name, last_name, view_count, is_valid, version, sequence, "  \
@@ -665,7 +593,7 @@ static int open_by(open_file_t open_file, database_t **out, const char *url, det
     sqlite_store_t *store = calloc(1, sizeof(*store));
     must(store != NULL);
     store->super.class = &sqlite_database;
-    int error = open_file(&store->file, url, &schema, detail);
+    int error = open_file(&store->file, url, &users_schema, detail);
     if (error == 0)
         error = sqlite_file_prepare(&store->file, statements, STATEMENT_COUNT, store->statements,
                                     detail);
@@ -695,7 +623,7 @@ static int open_store_readonly(database_t **out, const char *url, detail_t *deta
 
 static int probe_store(const char *url, detail_t *detail)
 {
-    return sqlite_file_probe(url, &schema, detail);
+    return sqlite_file_probe(url, &users_schema, detail);
 }
 
 const database_class_t sqlite_database = {

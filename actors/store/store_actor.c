@@ -5,18 +5,20 @@
  * A batch is at most BATCH_MAX requests. What bridges and the supervisor say waits for its end, so that
  * a batch that fails can take the outbox back to where it was. Positions ride in a batch's commit;
  * with no batch to ride in they get a commit of their own.
+ *
+ * Long, since the batch, what may join it and what must wait for its end share one transaction and one
+ * savepoint; what can be told apart from it is in the other files of this folder.
  */
 #include "actors/store/store_actor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "actors/store/database.h"
 #include "actors/store/event_feed.h"
 #include "actors/store/lane_keeper.h"
 #include "actors/store/look.h"
-#include "actors/store/store_status.h"
+#include "actors/store/operator_question.h"
 #include "actors/store/user_service.h"
 #include "pipeline/clock.h"
 #include "pipeline/failpoint.h"
@@ -52,14 +54,11 @@ typedef struct asker {
     look_t look;
 } asker_t;
 
-/* Of an operator: the message without its texts, which go with their frame. */
-typedef struct question {
-    message_type_t type;
+/* By an operator. */
+typedef struct asked {
+    operator_question_t question;
     asker_t asker;
-    uint8_t user_id[ID_BYTES];
-    bool of_user; /* user_id tells of whom */
-    int64_t limit;
-} question_t;
+} asked_t;
 
 typedef struct batch {
     bool open; /* a transaction is */
@@ -70,7 +69,7 @@ typedef struct batch {
     outbox_t savepoint;
     message_t controls[CONTROLS_MAX]; /* only such as hold no text */
     size_t control_count;
-    question_t questions[QUESTIONS_MAX];
+    asked_t questions[QUESTIONS_MAX];
     size_t question_count;
 } batch_t;
 
@@ -445,108 +444,37 @@ static void on_bridge_state(store_t *self, const message_t *message)
 /* --- what operators ask ----------------------------------------------------------------------- */
 
 /* Puts the question off until the batch has ended. */
-static void ask(store_t *self, const question_t *question)
+static void ask(store_t *self, const asked_t *asked)
 {
     batch_t *batch = &self->batch;
     if (self->state == STORE_STOPPING)
-        add_reply(self, &question->asker, &(msg_user_reply_t){.error = ERR_STOPPING});
+        add_reply(self, &asked->asker, &(msg_user_reply_t){.error = ERR_STOPPING});
     else
-        batch->questions[batch->question_count++] = *question;
+        batch->questions[batch->question_count++] = *asked;
 }
 
-static question_t question_of(const message_t *message)
+static void on_question(store_t *self, const message_t *message)
 {
-    return (question_t){.type = message->type,
-                        .asker = {.reply_to = message->status.reply_to, .corr = message->corr}};
+    asked_t asked = {.asker = {.reply_to = message->status.reply_to, .corr = message->corr}};
+    operator_question_keep(&asked.question, message);
+    ask(self, &asked);
 }
-
-static void keep_user(question_t *question, text_t user_id)
-{
-    question->of_user = user_id.size == ID_BYTES;
-    if (question->of_user)
-        memcpy(question->user_id, user_id.data, ID_BYTES);
-}
-
-static void on_status(store_t *self, const message_t *message)
-{
-    const question_t question = question_of(message);
-    ask(self, &question);
-}
-
-static void on_lane_list(store_t *self, const message_t *message)
-{
-    question_t question = question_of(message);
-    question.limit = message->lane_list.limit;
-    ask(self, &question);
-}
-
-static void on_lane_release(store_t *self, const message_t *message)
-{
-    question_t question = question_of(message);
-    keep_user(&question, message->lane_release.user_id);
-    ask(self, &question);
-}
-
-static void on_lane_discard(store_t *self, const message_t *message)
-{
-    question_t question = question_of(message);
-    keep_user(&question, message->lane_discard.user_id);
-    ask(self, &question);
-}
-
-static int tell_status(store_t *self, const question_t *question)
-{
-    store_view_t view = {.outbox = &self->feed.outbox,
-                         .lanes = self->lanes.lanes.summary,
-                         .retention_s = self->conf.event_retention_s,
-                         .now_us = clock_wall_us(),
-                         .now_ms = clock_mono_ms()};
-    (void)question;
-    int error = event_feed_oldest(&self->feed, &view.oldest_us);
-    if (error == 0)
-        store_status_json(&self->status, &self->json, &view);
-    return error;
-}
-
-static int tell_lanes(store_t *self, const question_t *question)
-{
-    lane_keeper_list(&self->lanes, &self->json, question->limit);
-    return 0;
-}
-
-static int release_lanes(store_t *self, const question_t *question)
-{
-    return lane_keeper_release(&self->lanes, question->of_user ? question->user_id : NULL,
-                               &self->json);
-}
-
-static int discard_lane(store_t *self, const question_t *question)
-{
-    return lane_keeper_discard(&self->lanes, question->user_id, &self->json);
-}
-
-/* An error other than ERR_DATABASE_FATAL is the asker's answer. */
-static int (*const answers[MSG_count])(store_t *self, const question_t *question) = {
-    [MSG_status] = tell_status,
-    [MSG_lane_list] = tell_lanes,
-    [MSG_lane_release] = release_lanes,
-    [MSG_lane_discard] = discard_lane,
-};
 
 /* Between batches. Returns ERR_DATABASE_FATAL when the store must end. */
 static int answer_operators(store_t *self)
 {
     batch_t *batch = &self->batch;
+    const operator_room_t room = {&self->feed, &self->lanes, &self->status,
+                                  self->conf.event_retention_s};
     for (size_t i = 0; i < batch->question_count; i++) {
-        const question_t *question = &batch->questions[i];
         text_buffer_clear(&self->json);
-        int error = answers[question->type](self, question);
+        int error = operator_question_answer(&batch->questions[i].question, &room, &self->json);
         if (error == ERR_DATABASE_FATAL)
             return error;
         msg_user_reply_t reply = {.error = error};
         if (error == 0)
             reply.body = text_buffer_view(&self->json);
-        add_reply(self, &question->asker, &reply);
+        add_reply(self, &batch->questions[i].asker, &reply);
     }
     batch->question_count = 0;
     send_replies(self);
@@ -563,10 +491,10 @@ static void (*const requests[MSG_count])(store_t *self, const message_t *message
     [MSG_user_list] = on_list,
     [MSG_health] = on_health,
     [MSG_bridge_state] = on_bridge_state,
-    [MSG_status] = on_status,
-    [MSG_lane_list] = on_lane_list,
-    [MSG_lane_release] = on_lane_release,
-    [MSG_lane_discard] = on_lane_discard,
+    [MSG_status] = on_question,
+    [MSG_lane_list] = on_question,
+    [MSG_lane_release] = on_question,
+    [MSG_lane_discard] = on_question,
 };
 
 /* An error is the database's and ends the store. */

@@ -38,7 +38,7 @@ typedef struct store_view {
 /* Keeps what a bridge says of itself; the message is borrowed for the call. */
 void store_status_hear(store_status_t *self, const msg_bridge_state_t *said, int64_t now_ms);
 
-/* Appends the object; README, "Operation", has its members. */
+/* Appends the object; of a bridge that has said nothing its state is "unknown". */
 void store_status_json(const store_status_t *self, text_buffer_t *out, const store_view_t *view);
 
 #endif

@@ -35,6 +35,12 @@ static int64_t position, credit;
 static int64_t confirmed[PARTITION_COUNT];
 static uint8_t users[USERS][ID_BYTES];
 
+enum { PARKED_MAX = 16 };
+static struct {
+    int64_t position, confirmed_before; /* the latter: what was told of its partition until then */
+} parked[PARKED_MAX];
+static int parked_count;
+
 static const char *url(void)
 {
     const char *value = getenv("TEST_RABBIT_MQ_URL");
@@ -64,7 +70,7 @@ static int set_up(void **state)
                            .full_headers = true};
     room = mailroom_open();
     well(mailbox_open(&store, room, "store"));
-    position = credit = 0;
+    position = credit = parked_count = 0;
     memset(confirmed, 0, sizeof(confirmed));
     for (int i = 0; i < USERS; i++)
         uuid7_make(users[i], 1);
@@ -113,7 +119,14 @@ static void send_events(void)
     sender_send(to_bridge, &frame);
 }
 
-/* Takes what the bridge says into credit and confirmed. */
+static void note_parked(const msg_event_parked_t *message, unsigned partition)
+{
+    assert_true(parked_count < PARKED_MAX);
+    parked[parked_count].position = message->position;
+    parked[parked_count++].confirmed_before = confirmed[partition];
+}
+
+/* Takes what the bridge says into credit, confirmed and parked. */
 static void listen_for(int ms)
 {
     mailbox_wait(store, -1, 0, ms);
@@ -124,6 +137,8 @@ static void listen_for(int ms)
                 credit += message.bridge_attach.credit;
             else if (message.type == MSG_bridge_credit)
                 credit += message.bridge_credit.count;
+            else if (message.type == MSG_event_parked)
+                note_parked(&message.event_parked, partition_of(users[0]));
             else if (message.type == MSG_confirmed_position)
                 confirmed[message.confirmed_position.partition] =
                     message.confirmed_position.position;
@@ -321,6 +336,50 @@ static void a_queue_of_another_type_is_left_alone(void **state)
     assert_int_equal(actor_stop(&bridge, PATIENCE_MS), 0);
 }
 
+/* Of user 0, whose lane the store has closed, all come back, said before any position behind them; of
+ * others they are sent. */
+static void what_comes_for_a_closed_lane_goes_back(void **state)
+{
+    const text_t user = {(const char *)users[0], ID_BYTES};
+    const msg_lane_closed_t closed = {user};
+    const msg_lane_open_t open = {user};
+    (void)state;
+    open_bridge();
+    await_credit(4096);
+    frame_add(&frame, MSG_lane_closed, 0, &closed);
+    add_event(0, EVENT_USER_CREATE, 2);
+    add_event(1, EVENT_USER_CREATE, 1);
+    add_event(0, EVENT_USER_READ, 3);
+    send_events();
+    await_credit(4099);
+    assert_int_equal(parked_count, 2);
+    assert_int_equal(parked[0].position, 1);
+    assert_int_equal(parked[1].position, 3);
+    assert_true(parked[0].confirmed_before < 1 && parked[1].confirmed_before < 3);
+    frame_add(&frame, MSG_lane_open, 0, &open);
+    add_event(0, EVENT_USER_CREATE, 1);
+    send_events();
+    await_credit(4100);
+    assert_int_equal(parked_count, 2);
+    expect_in_order(2);
+}
+
+/* A closed lane needs no broker to be given back. */
+static void a_closed_lane_does_not_wait_for_the_broker(void **state)
+{
+    const msg_lane_closed_t closed = {{(const char *)users[0], ID_BYTES}};
+    (void)state;
+    conf.rabbit_mq_url = "amqp://guest:guest@127.0.0.1:1/";
+    open_bridge();
+    await_credit(4096);
+    frame_add(&frame, MSG_lane_closed, 0, &closed);
+    add_event(0, EVENT_USER_CREATE, 1);
+    send_events();
+    await_credit(4097);
+    assert_int_equal(parked_count, 1);
+    assert_int_equal(confirmed[partition_of(users[0])], 1);
+}
+
 #define WITH_BROKER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -332,6 +391,8 @@ int main(void)
         WITH_BROKER(without_a_broker_it_waits_and_stops_in_time),
         WITH_BROKER(an_unroutable_event_is_not_sent),
         WITH_BROKER(a_queue_of_another_type_is_left_alone),
+        WITH_BROKER(what_comes_for_a_closed_lane_goes_back),
+        WITH_BROKER(a_closed_lane_does_not_wait_for_the_broker),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     frame_reader_fini(&reader);
