@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A private RabbitMQ, started by scripts/broker, and what a client of it sees."""
 import contextlib
+import itertools
 import pathlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pika
@@ -13,6 +14,7 @@ import pika
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = str(ROOT / "scripts" / "broker")
 QUEUES = ("user", "user.dead")
+SUBSCRIBE_TRIES = 5
 
 
 @dataclass
@@ -121,13 +123,30 @@ class Broker:
             channel.confirm_delivery()
             channel.basic_publish("", queue, body, properties, mandatory=True)
 
+    @contextlib.contextmanager
+    def _consuming(self, queue: str, prefetch: int, pause: float) -> Iterator[tuple]:
+        """A channel and what comes on it. A quorum queue that was just made again answers 541 INTERNAL_ERROR to a
+        subscription now and then, and takes the next one."""
+        for left in reversed(range(SUBSCRIBE_TRIES)):
+            connection = self.connect()
+            channel = connection.channel()
+            channel.basic_qos(prefetch_count=prefetch)
+            messages = channel.consume(queue, inactivity_timeout=pause)
+            try:
+                first = next(messages)
+            except pika.exceptions.ConnectionClosedByBroker as error:
+                if error.reply_code != 541 or left == 0:
+                    raise
+                continue
+            with connection:
+                yield channel, itertools.chain([first], messages)
+            return
+
     def take(self, count: int, queue: str = "user", seconds: float = 30) -> list[Received]:
         """Takes exactly so many messages, in order; fails when they do not come."""
         received = []
-        with self.connect() as connection:
-            channel = connection.channel()
-            channel.basic_qos(prefetch_count=1000)
-            for method, properties, body in channel.consume(queue, inactivity_timeout=seconds):
+        with self._consuming(queue, 1000, seconds) as (channel, messages):
+            for method, properties, body in messages:
                 if method is None:
                     raise TimeoutError(f"{len(received)} of {count} messages came from {queue}")
                 received.append(Received(body, properties, method.redelivered))
@@ -141,10 +160,8 @@ class Broker:
               keep: Callable[[Received], object] = lambda received: received) -> list:
         """Takes what is there and what still comes, until nothing does for a while; gives what `keep` made of each."""
         received = []
-        with self.connect() as connection:
-            channel = connection.channel()
-            channel.basic_qos(prefetch_count=5000)
-            for method, properties, body in channel.consume(queue, inactivity_timeout=quiet_seconds):
+        with self._consuming(queue, 5000, quiet_seconds) as (channel, messages):
+            for method, properties, body in messages:
                 if method is None:
                     # a long queue on a busy machine pauses as well, and only an empty one has been drained
                     if channel.queue_declare(queue, passive=True).method.message_count == 0:
