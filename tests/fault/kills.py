@@ -99,7 +99,7 @@ def pile_up(scene: Scene) -> None:
 
 def let_the_queue_age(server) -> None:
     """RabbitMQ writes its directory of quorum queues only now and then: one that is killed right after it made a
-    queue forgets the queue's files, and answers 541 INTERNAL_ERROR for it ever after. Nobody can help that from here."""
+    queue forgets the queue's files, it seems, and answers 541 INTERNAL_ERROR for it from then on."""
     server.await_log(event="publishing")
     time.sleep(QUEUE_AGE_SECONDS)
 

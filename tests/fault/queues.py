@@ -44,19 +44,24 @@ def forget_what_was(scene: Scene, server, load) -> None:
 
 
 def queue_deleted(scene: Scene) -> None:
-    server = scene.server()
+    server = scene.server(failpoints=failpoints_of(scene))
     server.await_log(event="publishing")
     load = scene.load(server, answered=300, pause=0.005)
-    if scene.control is None:
+    if scene.control != "stays":
         with scene.broker.connect() as connection:
             connection.channel().queue_delete("user")
     forget_what_was(scene, server, load)
     # with a publish on its way to the queue the broker may end the connection instead
-    await_or_miss(scene, lambda: server.log_lines(event="parked") or server.log_lines(event="disconnected"),
-                  "events come back unroutable")
+    if scene.control != "confirm_early":  # which does not look at what comes back
+        await_or_miss(scene, lambda: server.log_lines(event="parked") or server.log_lines(event="disconnected"),
+                      "events come back unroutable")
     scene.answered_more(load, 500, "with a new queue")
     scene.keep(load.stop())
     scene.answers = [answer for answer in scene.answers if answer.request_id not in scene.forgiven_requests]
+    if scene.control == "confirm_early":  # and so has never made another queue
+        scene.settle(server)
+        server = scene.server()
+        server.await_log(event="publishing")
     scene.outcome.rounds += 1
     scene.audit(server)
 
@@ -131,7 +136,8 @@ def unroutable(scene: Scene) -> None:
 
 ROWS = (
     Row("memory_alarm", "the broker's memory alarm blocks publishers", memory_alarm, {"no_alarm": "not_hit"}),
-    Row("queue_deleted", "the queue is deleted under load", queue_deleted, {"stays": "not_hit"}),
+    Row("queue_deleted", "the queue is deleted under load", queue_deleted,
+        {"stays": "not_hit", "confirm_early": "lost"}),
     Row("topology", "a queue, an exchange with other arguments", topology, {"same_arguments": "not_hit"}),
     Row("nack", "a full queue that refuses", nack, {"confirm_early": "lost"}),
     Row("unroutable", "the binding is taken away", unroutable, {"confirm_early": "lost"}),
