@@ -5,19 +5,8 @@
 #include <string.h>
 
 #include "actors/store/parked_lanes.h"
+#include "manager/growth.h"
 #include "proto/errors.h"
-
-enum { FIRST_CAPACITY = 64 };
-
-static void *grow(void *items, size_t count, size_t *capacity, size_t size)
-{
-    if (count < *capacity)
-        return items;
-    *capacity = *capacity > 0 ? *capacity * 2 : FIRST_CAPACITY;
-    void *grown = realloc(items, *capacity * size);
-    must(grown != NULL);
-    return grown;
-}
 
 static bool take_stray(void *context, const stray_row_t *row)
 {

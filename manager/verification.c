@@ -4,25 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "manager/growth.h"
 #include "proto/errors.h"
-
-enum { FIRST_CAPACITY = 64 };
 
 void verification_fini(verification_t *self)
 {
     free(self->hours);
     free(self->suspects);
     *self = (verification_t){0};
-}
-
-static void *grow(void *items, size_t count, size_t *capacity, size_t size)
-{
-    if (count < *capacity)
-        return items;
-    *capacity = *capacity > 0 ? *capacity * 2 : FIRST_CAPACITY;
-    void *grown = realloc(items, *capacity * size);
-    must(grown != NULL);
-    return grown;
 }
 
 /* Events come nearly in order of time, so the hour is mostly the last one. */

@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "proto/errors.h"
+#include "proto/hex.h"
 
 /* A system call per UUID would cost more than the rest of it, so each thread draws a page of the
  * kernel's random bytes at a time. */
@@ -53,17 +54,6 @@ void uuid_text(char out[UUID_TEXT_SIZE], const uint8_t id[UUID_BYTES])
     *out = '\0';
 }
 
-static int hex_value(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    if (digit >= 'A' && digit <= 'F')
-        return digit - 'A' + 10;
-    return -1;
-}
-
 bool uuid_parse(uint8_t out[UUID_BYTES], text_t text)
 {
     uint8_t id[UUID_BYTES];
@@ -73,7 +63,7 @@ bool uuid_parse(uint8_t out[UUID_BYTES], text_t text)
     for (int i = 0; i < UUID_BYTES; i++) {
         if (dash_before(i) && *at++ != '-')
             return false;
-        int high = hex_value(at[0]), low = hex_value(at[1]);
+        int high = hex_digit(at[0]), low = hex_digit(at[1]);
         if (high < 0 || low < 0)
             return false;
         id[i] = (uint8_t)(high << 4 | low);

@@ -6,6 +6,7 @@
 #include "actors/http/characters.h"
 #include "actors/http/email.h"
 #include "proto/errors.h"
+#include "proto/hex.h"
 #include "proto/uuid7.h"
 
 /* A text after decoding. What is longer than any value we know is cut: it matches nothing. */
@@ -15,17 +16,6 @@ typedef struct decoded {
     bool cut;
     bool has_control; /* C0 or DEL, also in what was cut off */
 } decoded_t;
-
-static int hex_digit(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    if (digit >= 'A' && digit <= 'F')
-        return digit - 'A' + 10;
-    return -1;
-}
 
 /* False: a "%" without two hexadecimal digits behind it. */
 static bool percent_decode(decoded_t *out, text_t raw)

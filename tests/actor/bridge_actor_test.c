@@ -19,6 +19,7 @@
 #include "proto/errors.h"
 #include "proto/event.h"
 #include "proto/uuid7.h"
+#include "tests/actor/real_broker.h"
 
 enum { PATIENCE_MS = 20000, USERS = 40 };
 
@@ -41,14 +42,6 @@ static struct {
 } parked[PARKED_MAX];
 static int parked_count;
 
-static const char *url(void)
-{
-    const char *value = getenv("TEST_RABBIT_MQ_URL");
-    if (value == NULL)
-        fail_msg("TEST_RABBIT_MQ_URL names no broker: scripts/broker start, then its url");
-    return value;
-}
-
 static void well(int error)
 {
     if (error != 0)
@@ -64,7 +57,7 @@ static int set_up(void **state)
     log_set_level(LOG_ERROR);
     snprintf(queue, sizeof(queue), "bridge-test-%llx", mark);
     snprintf(exchange, sizeof(exchange), "bridge-test-x-%llx", mark);
-    conf = (bridge_conf_t){.rabbit_mq_url = url(),
+    conf = (bridge_conf_t){.rabbit_mq_url = broker_url(),
                            .topology = {exchange, "direct", "classic", queue},
                            .application_id = "app",
                            .full_headers = true};
@@ -159,7 +152,7 @@ static void await_credit(int64_t expected)
 static broker_connection_t *connect_client(void)
 {
     broker_connection_t *client;
-    well(broker_open(&client, url(), "bridge test", &detail));
+    well(broker_open(&client, broker_url(), "bridge test", &detail));
     return client;
 }
 
@@ -307,7 +300,7 @@ static void an_unroutable_event_is_not_sent(void **state)
     snprintf(command, sizeof(command),
              "/usr/bin/python3 -c \"import pika; c = pika.BlockingConnection(pika.URLParameters("
              "'%s%%2F')).channel(); c.queue_delete('%s')\"",
-             url(), queue);
+             broker_url(), queue);
     assert_int_equal(system(command), 0);
     for (unsigned user = 0; user < USERS; user++)
         add_event(user, EVENT_USER_CREATE, 1);

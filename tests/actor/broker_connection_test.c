@@ -18,6 +18,7 @@
 #include "pipeline/backoff.h"
 #include "pipeline/clock.h"
 #include "proto/errors.h"
+#include "tests/actor/real_broker.h"
 
 enum { PATIENCE_MS = 10000 };
 
@@ -25,14 +26,6 @@ static char queue[64], exchange[64];
 static broker_topology_t topology;
 static broker_connection_t *connection;
 static detail_t detail;
-
-static const char *url(void)
-{
-    const char *value = getenv("TEST_RABBIT_MQ_URL");
-    if (value == NULL)
-        fail_msg("TEST_RABBIT_MQ_URL names no broker: scripts/broker start, then its url");
-    return value;
-}
 
 static void well(int error)
 {
@@ -47,7 +40,7 @@ static int set_up(void **state)
     snprintf(queue, sizeof(queue), "connection-test-%llx", mark);
     snprintf(exchange, sizeof(exchange), "connection-test-x-%llx", mark);
     topology = (broker_topology_t){exchange, "direct", "classic", queue, 60};
-    well(broker_open(&connection, url(), "connection test", &detail));
+    well(broker_open(&connection, broker_url(), "connection test", &detail));
     return 0;
 }
 
@@ -225,7 +218,7 @@ static void wrong_credentials_are_refused(void **state)
 {
     broker_connection_t *other = NULL;
     char bad[256];
-    const char *at = strrchr(url(), '@');
+    const char *at = strrchr(broker_url(), '@');
     (void)state;
     assert_non_null(at);
     snprintf(bad, sizeof(bad), "amqp://guest:wrong%s", at);
@@ -255,11 +248,11 @@ static void the_first_broker_that_answers_is_taken(void **state)
 {
     broker_connection_t *other = NULL;
     char list[512];
-    const char *at = strrchr(url(), '@');
+    const char *at = strrchr(broker_url(), '@');
     (void)state;
-    snprintf(list, sizeof(list), "amqp://127.0.0.1:1, amqp://guest:wrong%s, %s", at, url());
+    snprintf(list, sizeof(list), "amqp://127.0.0.1:1, amqp://guest:wrong%s, %s", at, broker_url());
     well(broker_open(&other, list, "test", &detail));
-    assert_non_null(strstr(url(), broker_address(other)));
+    assert_non_null(strstr(broker_url(), broker_address(other)));
     broker_close(&other);
     snprintf(list, sizeof(list), "amqp://guest:wrong%s,amqp://127.0.0.1:1", at);
     assert_int_equal(broker_open(&other, list, "test", &detail),
@@ -279,7 +272,8 @@ static int peer = -1;
 /* Logs in at the real broker, then puts a socket of ours in the place of its own. */
 static int set_up_peer(void **state)
 {
-    const broker_login_t login = {.url = url(), .name = "peer test", .heartbeat_s = HEARTBEAT_S};
+    const broker_login_t login = {
+        .url = broker_url(), .name = "peer test", .heartbeat_s = HEARTBEAT_S};
     int ends[2], size = SMALL_BUFFER;
     (void)state;
     well(broker_open_by(&connection, &login, clock_mono_ms() + PATIENCE_MS, &detail));

@@ -21,6 +21,7 @@
 
 #include "pipeline/clock.h"
 #include "proto/errors.h"
+#include "tests/actor/real_broker.h"
 
 enum { PATIENCE_MS = 15000, AT_ONCE_MS = 200 };
 
@@ -91,17 +92,9 @@ static int read_count(const int *count)
 
 /* --- tools ------------------------------------------------------------------------------------- */
 
-static const char *url(void)
-{
-    const char *value = getenv("TEST_RABBIT_MQ_URL");
-    if (value == NULL)
-        fail_msg("TEST_RABBIT_MQ_URL names no broker: scripts/broker start, then its url");
-    return value;
-}
-
 static int broker_port(void)
 {
-    return atoi(strrchr(url(), ':') + 1);
+    return atoi(strrchr(broker_url(), ':') + 1);
 }
 
 static void well(int error)
@@ -116,8 +109,9 @@ static int set_up(void **state)
     (void)state;
     snprintf(queue, sizeof(queue), "dialer-test-%llx", mark);
     snprintf(exchange, sizeof(exchange), "dialer-test-x-%llx", mark);
-    conf = (broker_dialer_conf_t){
-        .urls = url(), .name = "dialer test", .topology = {exchange, "direct", "classic", queue}};
+    conf = (broker_dialer_conf_t){.urls = broker_url(),
+                                  .name = "dialer test",
+                                  .topology = {exchange, "direct", "classic", queue}};
     lookups = 0;
     detail = (detail_t){{0}};
     return 0;
@@ -216,8 +210,8 @@ static void a_connection_comes_with_all_that_was_asked_for(void **state)
 static void another_broker_takes_over(void **state)
 {
     (void)state;
-    snprintf(list, sizeof(list), "amqp://127.0.0.1:1/,%s,amqp://guest:wrong@127.0.0.1:%d/", url(),
-             broker_port());
+    snprintf(list, sizeof(list), "amqp://127.0.0.1:1/,%s,amqp://guest:wrong@127.0.0.1:%d/",
+             broker_url(), broker_port());
     conf.urls = list;
     for (int round = 0; round < 8; round++) { /* whatever the order */
         int64_t began_ms = clock_mono_ms();
@@ -246,7 +240,7 @@ static void a_refusal_is_told_as_such_and_waits(void **state)
     assert_int_equal(turn(), 0);
     broker_dialer_close(&dialer);
     other.queue_type = "quorum";
-    conf.urls = url();
+    conf.urls = broker_url();
     dialer = broker_dialer_open(&conf);
     await_connection();
     broker_close(&connection);
@@ -332,7 +326,7 @@ static void a_lookup_that_hangs_is_abandoned(void **state)
 static void a_lookup_that_hangs_leaves_the_other_brokers_alone(void **state)
 {
     (void)state;
-    snprintf(list, sizeof(list), "amqp://broker.hang:%d/,%s", broker_port(), url());
+    snprintf(list, sizeof(list), "amqp://broker.hang:%d/,%s", broker_port(), broker_url());
     conf.urls = list;
     do { /* until the order is the one that hangs first */
         broker_close(&connection);
@@ -374,7 +368,7 @@ static void a_deleted_queue_is_mended_in_the_background(void **state)
     snprintf(command, sizeof(command),
              "/usr/bin/python3 -c \"import pika; c = pika.BlockingConnection(pika.URLParameters("
              "'%s%%2F')).channel(); c.queue_delete('%s')\"",
-             url(), queue);
+             broker_url(), queue);
     assert_int_equal(system(command), 0);
     assert_int_equal(broker_dialer_mended(dialer, &detail), 0); /* nobody asked yet */
     broker_dialer_mend(dialer);

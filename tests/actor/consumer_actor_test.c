@@ -27,6 +27,7 @@
 #include "pipeline/backoff.h"
 #include "pipeline/clock.h"
 #include "proto/errors.h"
+#include "tests/actor/real_broker.h"
 
 enum { PATIENCE_MS = 30000, STOP_MS = 5000, PREFETCH = 100 };
 
@@ -44,14 +45,6 @@ static broker_connection_t *connection; /* ours, to publish and to look */
 static inbox_database_t *looking;       /* at the actor's database */
 static detail_t detail;
 
-static const char *url(void)
-{
-    const char *value = getenv("TEST_RABBIT_MQ_URL");
-    if (value == NULL)
-        fail_msg("TEST_RABBIT_MQ_URL names no broker: scripts/broker start, then its url");
-    return value;
-}
-
 static void well(int error)
 {
     if (error != 0)
@@ -59,17 +52,6 @@ static void well(int error)
 }
 
 /* --- waiting ---------------------------------------------------------------------------------- */
-
-/* Waits until the condition holds: expressions are looked at again and again, up to the deadline. */
-#define await(condition)                                                                           \
-    do {                                                                                           \
-        int64_t until_ms = clock_mono_ms() + PATIENCE_MS;                                          \
-        while (!(condition)) {                                                                     \
-            if (clock_mono_ms() > until_ms)                                                        \
-                fail_msg("never came true: %s", #condition);                                       \
-            poll(NULL, 0, 10);                                                                     \
-        }                                                                                          \
-    } while (0)
 
 static inbox_totals_t totals(void)
 {
@@ -129,7 +111,7 @@ static int set_up(void **state)
     handlers[1] = (handler_t){label, queue, read_, views};
     handlers[2] = (handler_t){label, queue, update, notifies};
     handlers[3] = (handler_t){label, queue, delete_, disables};
-    conf = (consumer_conf_t){.rabbit_mq_url = url(),
+    conf = (consumer_conf_t){.rabbit_mq_url = broker_url(),
                              .topology = {exchange, "direct", "classic", queue, 0},
                              .prefetch = PREFETCH,
                              .database_url = database_url,
@@ -148,7 +130,7 @@ static int set_up(void **state)
 static void delete_on_broker(const char *const *queues, size_t count, const char *exchange_too)
 {
     struct amqp_connection_info info;
-    char *copy = strdup(url());
+    char *copy = strdup(broker_url());
     assert_non_null(copy);
     assert_int_equal(amqp_parse_url(copy, &info), AMQP_STATUS_OK);
     amqp_connection_state_t raw = amqp_new_connection();
@@ -568,7 +550,7 @@ static void *relay_main(void *argument)
 static void relay_prepare(relay_t *self, char *relayed_url, size_t size)
 {
     struct amqp_connection_info info;
-    char *copy = strdup(url()), port[8];
+    char *copy = strdup(broker_url()), port[8];
     struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_INET};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t address_size = sizeof(address);

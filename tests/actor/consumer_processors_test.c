@@ -21,6 +21,7 @@
 #include "pipeline/backoff.h"
 #include "pipeline/clock.h"
 #include "proto/errors.h"
+#include "tests/actor/real_broker.h"
 
 enum { PATIENCE_MS = 30000, STOP_MS = 5000 };
 
@@ -59,16 +60,6 @@ static void well(int error)
         fail_msg("error %d: %s", error, detail.text);
 }
 
-#define await(condition)                                                                           \
-    do {                                                                                           \
-        int64_t until_ms = clock_mono_ms() + PATIENCE_MS;                                          \
-        while (!(condition)) {                                                                     \
-            if (clock_mono_ms() > until_ms)                                                        \
-                fail_msg("never came true: %s", #condition);                                       \
-            poll(NULL, 0, 10);                                                                     \
-        }                                                                                          \
-    } while (0)
-
 static inbox_totals_t totals(void)
 {
     inbox_totals_t out;
@@ -100,10 +91,7 @@ static int set_up(void **state)
     snprintf(database_url, sizeof(database_url), "sqlite:%s/worker.db", folder);
     handlers[0] = (handler_t){label, queue, create, does};
     handlers[1] = (handler_t){label, queue, read_, views};
-    const char *url = getenv("TEST_RABBIT_MQ_URL");
-    if (url == NULL)
-        fail_msg("TEST_RABBIT_MQ_URL names no broker: scripts/broker start, then its url");
-    conf = (consumer_conf_t){.rabbit_mq_url = url,
+    conf = (consumer_conf_t){.rabbit_mq_url = broker_url(),
                              .topology = {exchange, "direct", "classic", queue, 0},
                              .prefetch = 100,
                              .database_url = database_url,
