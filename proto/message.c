@@ -90,10 +90,6 @@ void frame_clear(frame_t *frame)
 
 void frame_reader_reset(frame_reader_t *reader, const void *data, size_t size)
 {
-    if (!reader->zone_ready) {
-        must(msgpack_zone_init(&reader->zone, 4096));
-        reader->zone_ready = true;
-    }
     reader->data = data;
     reader->size = size;
     reader->offset = 0;
@@ -101,124 +97,143 @@ void frame_reader_reset(frame_reader_t *reader, const void *data, size_t size)
 
 void frame_reader_fini(frame_reader_t *reader)
 {
-    if (reader->zone_ready)
-        msgpack_zone_destroy(&reader->zone);
     *reader = (frame_reader_t){0};
 }
 
-static uint32_t big_endian(const uint8_t *at, size_t bytes)
+/* --- reading scalars -------------------------------------------------------------------------- */
+
+typedef enum scalar_kind {
+    SCALAR_NONE, /* a container, a float, an ext: nothing of ours */
+    SCALAR_UNSIGNED,
+    SCALAR_SIGNED,
+    SCALAR_STR,
+    SCALAR_BIN,
+} scalar_kind_t;
+
+typedef struct scalar {
+    scalar_kind_t kind;
+    uint64_t number;  /* its bits; of a text its size */
+    const char *text; /* in the frame */
+} scalar_t;
+
+typedef struct cursor {
+    const uint8_t *at, *end;
+} cursor_t;
+
+static uint64_t big_endian(const uint8_t *at, size_t bytes)
 {
-    uint32_t value = 0;
+    uint64_t value = 0;
     for (size_t i = 0; i < bytes; i++)
         value = value << 8 | at[i];
     return value;
 }
 
-/* Bytes of the scalar that starts at data[0], or 0 when it is no scalar of ours (a container, a
- * float, an ext) or does not fit into size. msgpack specification, "Formats". */
-static size_t scalar_size(const uint8_t *data, size_t size)
+/* False: there is none within the frame. msgpack specification, "Formats". */
+static bool take_scalar(cursor_t *cursor, scalar_t *out)
 {
     static const struct {
-        uint8_t first, last; /* codes of the row */
-        uint8_t fixed;       /* bytes of a number behind the code */
-        uint8_t length;      /* or bytes of a length behind the code */
-    } rows[] = {
-        {0x00, 0x7f, 0, 0}, {0xe0, 0xff, 0, 0},                     /* small numbers */
-        {0xcc, 0xcc, 1, 0}, {0xcd, 0xcd, 2, 0}, {0xce, 0xce, 4, 0}, /* unsigned */
-        {0xcf, 0xcf, 8, 0}, {0xd0, 0xd0, 1, 0}, {0xd1, 0xd1, 2, 0}, /* signed from d0 */
-        {0xd2, 0xd2, 4, 0}, {0xd3, 0xd3, 8, 0},                     /* */
-        {0xc4, 0xc4, 0, 1}, {0xc5, 0xc5, 0, 2}, {0xc6, 0xc6, 0, 4}, /* bin */
-        {0xd9, 0xd9, 0, 1}, {0xda, 0xda, 0, 2}, {0xdb, 0xdb, 0, 4}, /* str */
+        uint8_t kind, bytes; /* of the number behind the code; before a text that is its size */
+    } codes[] = {
+        [0x04] = {SCALAR_BIN, 1},      [0x05] = {SCALAR_BIN, 2},      [0x06] = {SCALAR_BIN, 4},
+        [0x0c] = {SCALAR_UNSIGNED, 1}, [0x0d] = {SCALAR_UNSIGNED, 2}, [0x0e] = {SCALAR_UNSIGNED, 4},
+        [0x0f] = {SCALAR_UNSIGNED, 8}, [0x10] = {SCALAR_SIGNED, 1},   [0x11] = {SCALAR_SIGNED, 2},
+        [0x12] = {SCALAR_SIGNED, 4},   [0x13] = {SCALAR_SIGNED, 8},   [0x19] = {SCALAR_STR, 1},
+        [0x1a] = {SCALAR_STR, 2},      [0x1b] = {SCALAR_STR, 4},      [0x1f] = {SCALAR_NONE, 0},
     };
-    if (size == 0)
-        return 0;
-    uint8_t code = data[0];
-    size_t need = 0;
-    if (code >= 0xa0 && code <= 0xbf) {
-        need = 1 + (size_t)(code & 0x1f);
-    } else {
-        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && need == 0; i++) {
-            if (code < rows[i].first || code > rows[i].last)
-                continue;
-            need = 1 + (size_t)rows[i].fixed + rows[i].length;
-            if (rows[i].length > 0 && need <= size)
-                need += big_endian(data + 1, rows[i].length);
-        }
-    }
-    return need <= size ? need : 0;
-}
-
-/* Bytes of the flat array that starts at data[0], or 0 when there is none within size. */
-static size_t message_size(const uint8_t *data, size_t size)
-{
-    size_t count = 0, offset = 0;
-    if (size >= 1 && (data[0] & 0xf0) == 0x90) {
-        count = data[0] & 0x0f;
-        offset = 1;
-    } else if (size >= 3 && data[0] == 0xdc) {
-        count = big_endian(data + 1, 2);
-        offset = 3;
-    } else {
-        return 0;
-    }
-    for (size_t i = 0; i < count; i++) {
-        size_t step = scalar_size(data + offset, size - offset);
-        if (step == 0)
-            return 0;
-        offset += step;
-    }
-    return offset;
-}
-
-static bool take_text(const msgpack_object *from, const field_info_t *field, text_t *to)
-{
-    if (field->type == FIELD_STR) {
-        if (from->type != MSGPACK_OBJECT_STR)
-            return false;
-        *to = (text_t){from->via.str.ptr, from->via.str.size};
-        if (to->size > 0 && memchr(to->data, '\0', to->size) != NULL)
-            return false;
-    } else {
-        if (from->type != MSGPACK_OBJECT_BIN)
-            return false;
-        *to = (text_t){from->via.bin.ptr, from->via.bin.size};
-    }
-    return within(field, (int64_t)to->size);
-}
-
-static bool take_int(const msgpack_object *from, const field_info_t *field, int64_t *to)
-{
-    if (from->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
-        *to = from->via.i64;
-    else if (from->type == MSGPACK_OBJECT_POSITIVE_INTEGER && from->via.u64 <= INT64_MAX)
-        *to = (int64_t)from->via.u64;
-    else
+    const uint8_t *at = cursor->at;
+    if (at == cursor->end)
         return false;
+    uint8_t code = *at++;
+    if (code <= 0x7f) {
+        *out = (scalar_t){.kind = SCALAR_UNSIGNED, .number = code};
+    } else if (code >= 0xe0) {
+        *out = (scalar_t){.kind = SCALAR_SIGNED, .number = (uint64_t)(int64_t)(int8_t)code};
+    } else if (code >= 0xa0 && code <= 0xbf) {
+        *out = (scalar_t){.kind = SCALAR_STR, .number = code & 0x1f};
+    } else {
+        size_t bytes = code >= 0xc0 ? codes[code - 0xc0].bytes : 0;
+        if (bytes == 0 || bytes > (size_t)(cursor->end - at))
+            return false;
+        *out = (scalar_t){.kind = codes[code - 0xc0].kind, .number = big_endian(at, bytes)};
+        if (out->kind == SCALAR_SIGNED && (at[0] & 0x80) != 0 && bytes < 8)
+            out->number |= UINT64_MAX << (8 * bytes);
+        at += bytes;
+    }
+    if (out->kind >= SCALAR_STR) {
+        if (out->number > (size_t)(cursor->end - at))
+            return false;
+        out->text = (const char *)at;
+        at += out->number;
+    }
+    cursor->at = at;
+    return true;
+}
+
+/* False: it is no whole number, or negative, or there is none. */
+static bool take_number(cursor_t *cursor, uint64_t *out)
+{
+    scalar_t scalar;
+    if (!take_scalar(cursor, &scalar) || scalar.kind > SCALAR_SIGNED)
+        return false;
+    *out = scalar.number;
+    return scalar.kind == SCALAR_UNSIGNED || scalar.number <= INT64_MAX;
+}
+
+/* --- reading messages ------------------------------------------------------------------------- */
+
+static bool set_text(const scalar_t *from, const field_info_t *field, text_t *to)
+{
+    bool is_str = field->type == FIELD_STR;
+    if (from->kind != (is_str ? SCALAR_STR : SCALAR_BIN) || !within(field, (int64_t)from->number))
+        return false;
+    *to = (text_t){from->text, from->number};
+    return !is_str || to->size == 0 || memchr(to->data, '\0', to->size) == NULL;
+}
+
+static bool set_int(const scalar_t *from, const field_info_t *field, int64_t *to)
+{
+    if (from->kind != SCALAR_SIGNED && (from->kind != SCALAR_UNSIGNED || from->number > INT64_MAX))
+        return false;
+    *to = (int64_t)from->number;
     return within(field, *to);
 }
 
-static bool take_message(const msgpack_object *from, message_t *out)
+/* How many elements the array has whose head stands here; 0: there is none, or no small one. */
+static size_t take_array_head(cursor_t *cursor)
 {
-    if (from->type != MSGPACK_OBJECT_ARRAY || from->via.array.size < ENVELOPE_FIELDS)
+    const uint8_t *at = cursor->at;
+    size_t left = (size_t)(cursor->end - at);
+    if (left >= 1 && (at[0] & 0xf0) == 0x90) {
+        cursor->at += 1;
+        return at[0] & 0x0f;
+    }
+    if (left >= 3 && at[0] == 0xdc) {
+        cursor->at += 3;
+        return big_endian(at + 1, 2);
+    }
+    return 0;
+}
+
+static bool take_message(cursor_t *cursor, message_t *out)
+{
+    size_t count = take_array_head(cursor);
+    uint64_t type;
+    if (count < ENVELOPE_FIELDS || !take_number(cursor, &type) || type >= MSG_count ||
+        !take_number(cursor, &out->corr))
         return false;
-    const msgpack_object *items = from->via.array.ptr;
-    if (items[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER || items[0].via.u64 >= MSG_count ||
-        items[1].type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+    const message_info_t *info = &message_infos[type];
+    if (count != ENVELOPE_FIELDS + info->field_count)
         return false;
-    const message_info_t *info = &message_infos[items[0].via.u64];
-    if (from->via.array.size != ENVELOPE_FIELDS + info->field_count)
-        return false;
-    out->type = (message_type_t)items[0].via.u64;
-    out->corr = items[1].via.u64;
+    out->type = (message_type_t)type;
     /* Every member of the union starts where the union starts. */
     char *fields = (char *)&out->user_create;
     for (size_t i = 0; i < info->field_count; i++) {
         const field_info_t *field = &info->fields[i];
         void *to = fields + field->offset;
-        const msgpack_object *item = &items[ENVELOPE_FIELDS + i];
-        bool taken =
-            field->type == FIELD_INT ? take_int(item, field, to) : take_text(item, field, to);
-        if (!taken)
+        scalar_t scalar;
+        if (!take_scalar(cursor, &scalar) ||
+            !(field->type == FIELD_INT ? set_int(&scalar, field, to)
+                                       : set_text(&scalar, field, to)))
             return false;
     }
     return true;
@@ -228,19 +243,12 @@ int frame_reader_next(frame_reader_t *reader, message_t *out)
 {
     if (reader->offset == reader->size)
         return 0;
-    const char *at = reader->data + reader->offset;
-    size_t size = message_size((const uint8_t *)at, reader->size - reader->offset);
-    if (size == 0)
-        return ERR_BAD_FRAME;
-    size_t used = 0;
-    msgpack_object object;
-    msgpack_zone_clear(&reader->zone);
-    if (msgpack_unpack(at, size, &used, &reader->zone, &object) != MSGPACK_UNPACK_SUCCESS)
-        return ERR_BAD_FRAME;
+    cursor_t cursor = {(const uint8_t *)reader->data + reader->offset,
+                       (const uint8_t *)reader->data + reader->size};
     message_t message;
-    if (!take_message(&object, &message))
+    if (!take_message(&cursor, &message))
         return ERR_BAD_FRAME;
     *out = message;
-    reader->offset += size;
+    reader->offset = (size_t)(cursor.at - (const uint8_t *)reader->data);
     return 1;
 }

@@ -107,12 +107,10 @@ void frame_clear(frame_t *frame);
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* Walks the messages of a received frame. Reuse it: its zone keeps its memory. */
+/* Walks the messages of a received frame. */
 typedef struct frame_reader {
     const char *data; /* borrowed until the next frame_reader_reset */
     size_t size, offset;
-    msgpack_zone zone;
-    bool zone_ready;
 } frame_reader_t;
 
 /* Points the reader at another frame. A zero-initialised reader is valid here. */
@@ -120,8 +118,8 @@ void frame_reader_reset(frame_reader_t *reader, const void *data, size_t size);
 
 /* 1: *out holds the next message, its texts valid until the frame goes; 0: the frame is at its end;
  * ERR_BAD_FRAME: what follows is not a message of the table within its bounds, and nothing of it is
- * in *out. Element counts are checked against the bytes that remain before msgpack-c sees them,
- * since it reserves memory for whatever a header claims. */
+ * in *out. The fields are read straight from the frame: msgpack-c would make a tree first, and reserve
+ * memory for whatever a header claims. */
 int frame_reader_next(frame_reader_t *reader, message_t *out);
 
 void frame_reader_fini(frame_reader_t *reader);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/text_buffer.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,11 +33,22 @@ void text_add(text_buffer_t *buffer, text_t text)
     buffer->size += text.size;
 }
 
+text_t int_text(char out[INT_TEXT_MAX], int64_t value)
+{
+    char *at = out + INT_TEXT_MAX;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do
+        *--at = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (value < 0)
+        *--at = '-';
+    return (text_t){at, (size_t)(out + INT_TEXT_MAX - at)};
+}
+
 void text_add_int(text_buffer_t *buffer, int64_t value)
 {
-    char digits[24];
-    int size = snprintf(digits, sizeof(digits), "%" PRId64, value);
-    text_add(buffer, (text_t){digits, (size_t)size});
+    char digits[INT_TEXT_MAX];
+    text_add(buffer, int_text(digits, value));
 }
 
 void text_add_json_string(text_buffer_t *buffer, text_t text)

@@ -12,6 +12,8 @@
 
 #include "proto/message.h"
 
+enum { INT_TEXT_MAX = 20 /* of an int64_t, with its sign */ };
+
 /* Zero-initialised is empty and valid. Out of memory aborts. */
 typedef struct text_buffer {
     char *data; /* not terminated */
@@ -34,6 +36,9 @@ static inline text_t text_buffer_view(const text_buffer_t *buffer)
 /* Makes room for `more` bytes behind the content and returns where they begin; what is written there
  * counts when size is raised. */
 char *text_reserve(text_buffer_t *buffer, size_t more);
+
+/* A number's decimal digits, at the end of `out`. */
+text_t int_text(char out[INT_TEXT_MAX], int64_t value);
 
 void text_add(text_buffer_t *buffer, text_t text);
 void text_add_int(text_buffer_t *buffer, int64_t value);

@@ -42,16 +42,25 @@ static int dash_before(int byte)
     return byte == 4 || byte == 6 || byte == 8 || byte == 10;
 }
 
-void uuid_text(char out[UUID_TEXT_SIZE], const uint8_t id[UUID_BYTES])
+/* Writes `count` bytes and what ends them; unrolled by the compiler, since each event has three ids. */
+static inline char *put_hex(char *to, const uint8_t *bytes, int count, char end)
 {
     static const char hex[] = "0123456789abcdef";
-    for (int i = 0; i < UUID_BYTES; i++) {
-        if (dash_before(i))
-            *out++ = '-';
-        *out++ = hex[id[i] >> 4];
-        *out++ = hex[id[i] & 15];
+    for (int i = 0; i < count; i++) {
+        *to++ = hex[bytes[i] >> 4];
+        *to++ = hex[bytes[i] & 15];
     }
-    *out = '\0';
+    *to++ = end;
+    return to;
+}
+
+void uuid_text(char out[UUID_TEXT_SIZE], const uint8_t id[UUID_BYTES])
+{
+    out = put_hex(out, id, 4, '-');
+    out = put_hex(out, id + 4, 2, '-');
+    out = put_hex(out, id + 6, 2, '-');
+    out = put_hex(out, id + 8, 2, '-');
+    put_hex(out, id + 10, 6, '\0');
 }
 
 bool uuid_parse(uint8_t out[UUID_BYTES], text_t text)

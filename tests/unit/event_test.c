@@ -2,12 +2,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * event_test.c - the JSON that goes out, read back by jansson; ids, partitions and times.
  */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-/* after the four above, as it asks */
+#include <time.h>
+/* after those above, as it asks */
 #include <cmocka.h>
 #include <jansson.h>
 
@@ -64,6 +67,44 @@ static void a_body_has_the_original_s_form(void **unused)
     json_decref(body);
     text_buffer_fini(&user);
     text_buffer_fini(&out);
+}
+
+/* Against the C library, over all years that the four digits hold. */
+static void times_are_those_of_the_calendar(void **unused)
+{
+    (void)unused;
+    static const int64_t edges_s[] = {0,          951782399,  951782400,   951868800,  951955199,
+                                      1078012800, 4107542399, 4107542400,  4133980799, 13574563200,
+                                      1764068123, 1767225599, 253402300799};
+    const int64_t last_s = 253402300799; /* the end of 9999 */
+    for (int64_t i = 0; i < 200000; i++) {
+        int64_t edge_count = (int64_t)(sizeof(edges_s) / sizeof(edges_s[0]));
+        time_t seconds =
+            (time_t)(i < edge_count ? edges_s[i] : (int64_t)(i * INT64_C(1267011504) % last_s));
+        struct tm utc;
+        char expected[80], got[TIME_TEXT_SIZE];
+        gmtime_r(&seconds, &utc);
+        snprintf(expected, sizeof(expected), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ",
+                 utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+                 utc.tm_sec, (int)(i * 7919 % 1000000));
+        time_text(got, (int64_t)seconds * 1000000 + i * 7919 % 1000000);
+        assert_string_equal(got, expected);
+    }
+}
+
+static void numbers_are_written_whole(void **unused)
+{
+    (void)unused;
+    static const int64_t numbers[] = {0, 1, -1, 9, 10, 99, 100, 1234567890, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        char expected[32];
+        text_buffer_t out = {0};
+        int size = snprintf(expected, sizeof(expected), "%" PRId64, numbers[i]);
+        text_add_int(&out, numbers[i]);
+        assert_int_equal(out.size, size);
+        assert_memory_equal(out.data, expected, out.size);
+        text_buffer_fini(&out);
+    }
 }
 
 static void every_byte_survives_as_json(void **unused)
@@ -140,6 +181,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_user_is_written_to_the_letter),
         cmocka_unit_test(a_body_has_the_original_s_form),
+        cmocka_unit_test(times_are_those_of_the_calendar),
+        cmocka_unit_test(numbers_are_written_whole),
         cmocka_unit_test(every_byte_survives_as_json),
         cmocka_unit_test(kinds_have_names_both_ways),
         cmocka_unit_test(the_partition_of_an_id_never_changes),
