@@ -3,13 +3,12 @@
 import json
 import time
 
+from harness import ledger
+from harness.amqp_proxy import AmqpProxy
+from harness.broker import Received
 from harness.waiting import wait_for
-from kills import CONFIRM_EARLY
+from network import failpoints_of, port_of
 from suite import Row, Scene
-
-
-def failpoints_of(scene: Scene) -> str:
-    return CONFIRM_EARLY if scene.control == "confirm_early" else ""
 
 
 def await_or_miss(scene: Scene, condition, what: str, seconds: float = 20) -> None:
@@ -34,35 +33,60 @@ def memory_alarm(scene: Scene) -> None:
     scene.audit(server)
 
 
-def forget_what_was(scene: Scene, server, load) -> None:
-    """What was committed by now may have been in the queue that is gone; what comes later must arrive."""
-    top = server.query("SELECT max(position) FROM event")[0][0]
-    rows = server.query(f"SELECT lower(hex(user_id)), sequence, request_id FROM event WHERE position <= {top}")
-    for user, sequence, _ in rows:
-        scene.forgiven.add(("-".join((user[:8], user[8:12], user[12:16], user[16:20], user[20:])), sequence))
-    scene.forgiven_requests = {request_id for _, _, request_id in rows}
+def delete_queue(scene: Scene, proxy: AmqpProxy) -> int:
+    """How many messages may have been in it."""
+    if scene.control == "stays":
+        return 0
+    with scene.broker.connect() as connection:
+        connection.channel().queue_delete("user")
+    return proxy.passed()
+
+
+def delete_at_work(scene: Scene, proxy: AmqpProxy, server, load) -> int:
+    """With publishes on their way to it. Then the broker may return them, or end the connection."""
+    passed = delete_queue(scene, proxy)
+    await_or_miss(scene, lambda: server.log_lines(event="parked") or server.log_lines(event="disconnected"),
+                  "events come back unroutable")
+    wait_for(lambda: scene.broker.depth() > 0, "a new queue with events", 60, 0.2)
+    return passed
+
+
+def delete_while_held(scene: Scene, proxy: AmqpProxy, server, load) -> int:
+    """While messages stand on the line, none of which can have been in it."""
+    proxy.hold()
+    wait_for(lambda: proxy.held, "a message that is held", 20)
+    passed = delete_queue(scene, proxy)
+    scene.answered_more(load, 100, "before the messages go on")
+    proxy.pass_on()
+    scene.answered_more(load, 500, "with a new queue")
+    return passed
+
+
+def forgive(scene: Scene, confirmed) -> None:
+    """The broker had called these its own, and then somebody deleted them."""
+    events = [ledger.event_of(Received(b"", properties, False)) for properties in confirmed]
+    scene.forgiven |= {(event.user_id, event.sequence) for event in events}
+    requests = {event.request_id for event in events}
+    scene.answers = [answer for answer in scene.answers if answer.request_id not in requests]
 
 
 def queue_deleted(scene: Scene) -> None:
-    server = scene.server(failpoints=failpoints_of(scene))
+    """What may be lost is what was confirmed and in the queue. All else must come, whatever the moment."""
+    proxy = AmqpProxy("127.0.0.1", port_of(scene))
+    scene.cleanups.append(proxy.close)
+    server = scene.server(failpoints=failpoints_of(scene), RABBIT_MQ_URL=proxy.url)
     server.await_log(event="publishing")
     load = scene.load(server, answered=300, pause=0.005)
-    if scene.control != "stays":
-        with scene.broker.connect() as connection:
-            connection.channel().queue_delete("user")
-    forget_what_was(scene, server, load)
-    # with a publish on its way to the queue the broker may end the connection instead
-    if scene.control != "confirm_early":  # which does not look at what comes back
-        await_or_miss(scene, lambda: server.log_lines(event="parked") or server.log_lines(event="disconnected"),
-                      "events come back unroutable")
-    scene.answered_more(load, 500, "with a new queue")
+    # who calls events sent too early does not look at what comes back, and never makes another queue
+    for delete in (delete_while_held,) if scene.control == "confirm_early" else (delete_at_work, delete_while_held):
+        passed = delete(scene, proxy, server, load)
+        scene.outcome.rounds += 1
     scene.keep(load.stop())
-    scene.answers = [answer for answer in scene.answers if answer.request_id not in scene.forgiven_requests]
-    if scene.control == "confirm_early":  # and so has never made another queue
-        scene.settle(server)
-        server = scene.server()
-        server.await_log(event="publishing")
-    scene.outcome.rounds += 1
+    scene.settle(server)
+    forgive(scene, proxy.confirmed(passed))
+    scene.hit(scene.forgiven, "nothing was in the queue")
+    server = scene.server()
+    server.await_log(event="publishing")
     scene.audit(server)
 
 
