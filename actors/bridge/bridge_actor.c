@@ -70,7 +70,8 @@ typedef struct bridge {
     sender_t *store;
     frame_t frame;
     frame_reader_t reader;
-    int64_t attach_id;
+    int64_t attach_id;            /* of this life */
+    bool is_for_us;               /* what is being read from the store, and not for a life before */
     int64_t credit, credit_bytes; /* of events done and not told yet */
     int64_t report_ms;            /* monotonic: when positions may be told next */
 
@@ -319,7 +320,7 @@ static void complain(bridge_t *self, int64_t now_ms)
 
 static void attach(bridge_t *self)
 {
-    self->attach_id = (int64_t)(random_bits() >> 1) | 1;
+    self->attach_id = clock_mono_us(); /* one life ends before the next begins */
     const msg_bridge_attach_t message = {
         .bridge = self->conf.index, .attach_id = self->attach_id, .credit = CREDIT};
     frame_add(&self->frame, MSG_bridge_attach, 0, &message);
@@ -376,9 +377,17 @@ static void report(bridge_t *self, int64_t now_ms, bool at_once)
     sender_send(self->store, &self->frame);
 }
 
+static void on_attached(void *state, const message_t *message)
+{
+    bridge_t *self = state;
+    self->is_for_us = message->bridge_attached.attach_id == self->attach_id;
+}
+
 static void on_event(void *state, const message_t *message)
 {
     bridge_t *self = state;
+    if (!self->is_for_us)
+        return;
     must(self->lanes.events < CREDIT);
     outgoing_event_t *event = outgoing_event_new(&message->event);
     progress_add(&self->progress, event);
@@ -388,13 +397,15 @@ static void on_event(void *state, const message_t *message)
 static void on_lane_closed(void *state, const message_t *message)
 {
     bridge_t *self = state;
-    lanes_close(&self->lanes, (const uint8_t *)message->lane_closed.user_id.data);
+    if (self->is_for_us)
+        lanes_close(&self->lanes, (const uint8_t *)message->lane_closed.user_id.data);
 }
 
 static void on_lane_open(void *state, const message_t *message)
 {
     bridge_t *self = state;
-    lanes_open(&self->lanes, (const uint8_t *)message->lane_open.user_id.data);
+    if (self->is_for_us)
+        lanes_open(&self->lanes, (const uint8_t *)message->lane_open.user_id.data);
 }
 
 static void on_stop(void *state, const message_t *message)
@@ -407,10 +418,8 @@ static void on_stop(void *state, const message_t *message)
 }
 
 static const message_handler_t handlers[MSG_count] = {
-    [MSG_event] = on_event,
-    [MSG_lane_closed] = on_lane_closed,
-    [MSG_lane_open] = on_lane_open,
-    [MSG_stop] = on_stop,
+    [MSG_bridge_attached] = on_attached, [MSG_event] = on_event, [MSG_lane_closed] = on_lane_closed,
+    [MSG_lane_open] = on_lane_open,      [MSG_stop] = on_stop,
 };
 
 /* --- the loop --------------------------------------------------------------------------------- */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * bridge_actor.h - takes committed events to the broker: one AMQP connection, in order per user.
  *
- * Receives  event (batch)        bridge.<index>, within the credit it granted
+ * Receives  bridge_attached      bridge.<index>, the first of each frame of the store's: another life's
+ *                                is passed over
+ *           event (batch)        within the credit it granted
  *           stop
  * Sends     bridge_attach        to "store" at start
  *           bridge_credit, confirmed_position (batch)     to "store", after confirms

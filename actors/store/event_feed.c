@@ -40,6 +40,23 @@ void event_feed_fini(event_feed_t *self)
     }
 }
 
+/* --- frames ----------------------------------------------------------------------------------- */
+
+/* Each begins with the life it is for. The mailbox of a new life has the address of the one before, so
+ * what was meant for that one may come there, also in between: ZeroMQ takes turns between senders. */
+static void begin_frame(event_feed_t *self, unsigned bridge)
+{
+    const msg_bridge_attached_t attached = {self->outbox.bridges[bridge].attach_id};
+    if (self->frames[bridge].count == 0)
+        frame_add(&self->frames[bridge], MSG_bridge_attached, 0, &attached);
+}
+
+static void add(event_feed_t *self, unsigned bridge, message_type_t type, const void *fields)
+{
+    begin_frame(self, bridge);
+    frame_add(&self->frames[bridge], type, 0, fields);
+}
+
 /* --- with the batch --------------------------------------------------------------------------- */
 
 int event_feed_append(event_feed_t *self, msg_event_t *event)
@@ -51,7 +68,7 @@ int event_feed_append(event_feed_t *self, msg_event_t *event)
         return error;
     int bridge = outbox_hand_over(&self->outbox, partition, event->position);
     if (bridge != OUTBOX_NOBODY)
-        frame_add(&self->frames[bridge], MSG_event, 0, event);
+        add(self, (unsigned)bridge, MSG_event, event);
     return 0;
 }
 
@@ -60,7 +77,7 @@ void event_feed_tell(event_feed_t *self, unsigned partition, message_type_t type
 {
     unsigned bridge = partition % self->outbox.bridge_count;
     if (self->senders[bridge] != NULL)
-        frame_add(&self->frames[bridge], type, 0, fields);
+        add(self, bridge, type, fields);
 }
 
 /* Only an attached bridge has credit, so a frame that holds something has somebody to go to. */
@@ -100,10 +117,15 @@ int event_feed_attach(event_feed_t *self, const msg_bridge_attach_t *attach)
     char address[ADDRESS_MAX_BYTES];
     must(bridge < self->outbox.bridge_count);
     snprintf(address, sizeof(address), "bridge.%u", bridge);
-    /* Its mailbox is another one than in its life before, and what was sent there is gone with it. */
+    /* Its mailbox is another one than in its life before. What was sent is gone with that one, but for
+     * a life that ended before this sender was opened: its events may be in the new mailbox. */
     sender_close(&self->senders[bridge]);
     self->senders[bridge] = sender_open(self->room, address);
-    if (!outbox_attach(&self->outbox, bridge, attach->attach_id, attach->credit))
+    bool again = outbox_attach(&self->outbox, bridge, attach->attach_id, attach->credit);
+    must(self->frames[bridge].count == 0);
+    begin_frame(self, bridge);
+    event_feed_send(self);
+    if (!again)
         return 0;
     recount_t recount = {&self->outbox, bridge};
     return self->database->class->event_walk(self->database, outbox_low(&self->outbox),
@@ -127,7 +149,7 @@ static bool read_event(void *context, const msg_event_t *event)
         return false;
     reading->scanned++;
     if (outbox_take(outbox, reading->bridge, (unsigned)event->partition, event->position)) {
-        frame_add(&reading->feed->frames[reading->bridge], MSG_event, 0, event);
+        add(reading->feed, reading->bridge, MSG_event, event);
         reading->taken++;
     }
     return true;

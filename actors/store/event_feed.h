@@ -2,6 +2,8 @@
  * event_feed.h - committed events on their way to the bridges: what the outbox decides, done. Part of
  * the store actor.
  *
+ * Every frame to a bridge begins with bridge_attached, which names the life that it is for.
+ *
  * Bound     a bridge is sent no more than the credit it gave; the rest waits in the event log.
  */
 #ifndef USERBUS_ACTORS_STORE_EVENT_FEED_H
@@ -41,7 +43,7 @@ void event_feed_send(event_feed_t *self);
 /* After a rollback: what was appended since the outbox looked like `savepoint` is forgotten. */
 void event_feed_roll_back(event_feed_t *self, const outbox_t *savepoint);
 
-/* A bridge begins a life. An error is the database's. */
+/* A bridge begins a life, and is told so at once. An error is the database's. */
 int event_feed_attach(event_feed_t *self, const msg_bridge_attach_t *attach)
     __attribute__((warn_unused_result));
 

@@ -107,6 +107,11 @@ bool outbox_attach(outbox_t *self, unsigned bridge, int64_t attach_id, int64_t c
     return again;
 }
 
+bool outbox_is_late(const outbox_t *self, unsigned bridge, int64_t attach_id)
+{
+    return bridge < self->bridge_count && attach_id < self->bridges[bridge].attach_id;
+}
+
 bool outbox_is_life(const outbox_t *self, unsigned bridge, int64_t attach_id)
 {
     return bridge < self->bridge_count && self->bridges[bridge].attach_id == attach_id;

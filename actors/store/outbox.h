@@ -72,6 +72,9 @@ void outbox_count(outbox_t *self, unsigned partition, int64_t position, int64_t 
  * outbox_low. */
 bool outbox_attach(outbox_t *self, unsigned bridge, int64_t attach_id, int64_t credit);
 
+/* Did a later life of the bridge begin already? Then this one has ended, and its attach must not count. */
+bool outbox_is_late(const outbox_t *self, unsigned bridge, int64_t attach_id);
+
 /* Is this the bridge's present life? What another one says is late news: it must not count. */
 bool outbox_is_life(const outbox_t *self, unsigned bridge, int64_t attach_id);
 

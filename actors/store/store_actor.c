@@ -391,9 +391,13 @@ static void on_health(store_t *self, const message_t *message)
 
 static int on_attach(store_t *self, const message_t *message)
 {
-    int error = event_feed_attach(&self->feed, &message->bridge_attach);
+    const msg_bridge_attach_t *attach = &message->bridge_attach;
+    /* The mailbox takes turns between senders, also between one life's and the next one's. */
+    if (outbox_is_late(&self->feed.outbox, (unsigned)attach->bridge, attach->attach_id))
+        return 0;
+    int error = event_feed_attach(&self->feed, attach);
     if (error == 0)
-        error = lane_keeper_attach(&self->lanes, (unsigned)message->bridge_attach.bridge);
+        error = lane_keeper_attach(&self->lanes, (unsigned)attach->bridge);
     return error;
 }
 

@@ -9,7 +9,7 @@
  *           checkpoint_done   one per request
  * Sends     user_reply      to http.<reply_to>: one per request, also when it fails, after COMMIT
  *           event (batch), lane_open     to bridge.<i>, after COMMIT, within its credit
- *           lane_closed     to bridge.<i>, when it attaches
+ *           bridge_attached, lane_closed     to bridge.<i>, when it attaches
  *           checkpoint_request   to checkpoint: one at a time
  * Fails     a batch that cannot be committed is rolled back and answered 503 store-unavailable; an
  *           I/O error of the database ends the actor with ERR_DATABASE_FATAL, never retried

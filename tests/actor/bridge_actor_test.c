@@ -32,7 +32,7 @@ static actor_t *bridge;
 static frame_t frame;
 static frame_reader_t reader;
 static detail_t detail;
-static int64_t position, credit;
+static int64_t position, credit, attach_id;
 static int64_t confirmed[PARTITION_COUNT];
 static uint8_t users[USERS][ID_BYTES];
 
@@ -89,6 +89,14 @@ static int tear_down(void **state)
 
 /* --- as the store ----------------------------------------------------------------------------- */
 
+/* The next frame is for this life of the bridge. */
+static void begin_frame(int64_t life)
+{
+    const msg_bridge_attached_t attached = {life};
+    assert_int_equal(frame.count, 0);
+    frame_add(&frame, MSG_bridge_attached, 0, &attached);
+}
+
 static void add_event(unsigned user, event_kind_t kind, int64_t sequence)
 {
     uint8_t id[UUID_BYTES];
@@ -104,6 +112,8 @@ static void add_event(unsigned user, event_kind_t kind, int64_t sequence)
                                .user_id = {(const char *)users[user], ID_BYTES},
                                .request_id = TEXT("request"),
                                .body = text_of(body)};
+    if (frame.count == 0)
+        begin_frame(attach_id);
     frame_add(&frame, MSG_event, 0, &event);
 }
 
@@ -126,6 +136,8 @@ static void listen_for(int ms)
     while (mailbox_receive(store, &reader)) {
         message_t message;
         while (frame_reader_next(&reader, &message) == 1) {
+            if (message.type == MSG_bridge_attach)
+                attach_id = message.bridge_attach.attach_id;
             if (message.type == MSG_bridge_attach)
                 credit += message.bridge_attach.credit;
             else if (message.type == MSG_bridge_credit)
@@ -339,6 +351,7 @@ static void what_comes_for_a_closed_lane_goes_back(void **state)
     (void)state;
     open_bridge();
     await_credit(4096);
+    begin_frame(attach_id);
     frame_add(&frame, MSG_lane_closed, 0, &closed);
     add_event(0, EVENT_USER_CREATE, 2);
     add_event(1, EVENT_USER_CREATE, 1);
@@ -349,6 +362,7 @@ static void what_comes_for_a_closed_lane_goes_back(void **state)
     assert_int_equal(parked[0].position, 1);
     assert_int_equal(parked[1].position, 3);
     assert_true(parked[0].confirmed_before < 1 && parked[1].confirmed_before < 3);
+    begin_frame(attach_id);
     frame_add(&frame, MSG_lane_open, 0, &open);
     add_event(0, EVENT_USER_CREATE, 1);
     send_events();
@@ -365,12 +379,56 @@ static void a_closed_lane_does_not_wait_for_the_broker(void **state)
     conf.rabbit_mq_url = "amqp://guest:guest@127.0.0.1:1/";
     open_bridge();
     await_credit(4096);
+    begin_frame(attach_id);
     frame_add(&frame, MSG_lane_closed, 0, &closed);
     add_event(0, EVENT_USER_CREATE, 1);
     send_events();
     await_credit(4097);
     assert_int_equal(parked_count, 1);
     assert_int_equal(confirmed[partition_of(users[0])], 1);
+}
+
+/* As a store does that opened a sender to it for the life before: positions go back, lanes are closed, and
+ * the mailbox takes turns between the two senders. */
+static void what_is_for_a_life_before_is_passed_over(void **state)
+{
+    const msg_lane_closed_t closed = {{(const char *)users[1], ID_BYTES}};
+    (void)state;
+    open_bridge();
+    await_credit(4096);
+    sender_t *of_life_before = sender_open(room, "bridge.0");
+    for (int i = 1; i <= 3; i++) {
+        position = 0;
+        begin_frame(attach_id - 1);
+        frame_add(&frame, MSG_lane_closed, 0, &closed);
+        add_event(0, EVENT_USER_CREATE, 7);
+        add_event(1, EVENT_USER_CREATE, 7);
+        sender_send(of_life_before, &frame);
+        position = 2 * i - 2;
+        add_event(0, EVENT_USER_CREATE, i);
+        add_event(1, EVENT_USER_CREATE, i);
+        send_events();
+    }
+    sender_close(&of_life_before);
+    await_credit(4096 + 6);
+    assert_int_equal(parked_count, 0);
+    assert_int_equal(confirmed[partition_of(users[1])], 6);
+    expect_in_order(6);
+}
+
+/* The store tells lives apart by their order. */
+static void a_later_life_has_a_higher_id(void **state)
+{
+    (void)state;
+    conf.rabbit_mq_url = "amqp://guest:guest@127.0.0.1:1/";
+    open_bridge();
+    await_credit(4096);
+    int64_t first = attach_id;
+    assert_int_equal(actor_stop(&bridge, PATIENCE_MS), 0);
+    sender_close(&to_bridge);
+    open_bridge();
+    await_credit(2 * 4096);
+    assert_true(attach_id > first);
 }
 
 #define WITH_BROKER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -386,6 +444,8 @@ int main(void)
         WITH_BROKER(a_queue_of_another_type_is_left_alone),
         WITH_BROKER(what_comes_for_a_closed_lane_goes_back),
         WITH_BROKER(a_closed_lane_does_not_wait_for_the_broker),
+        WITH_BROKER(what_is_for_a_life_before_is_passed_over),
+        WITH_BROKER(a_later_life_has_a_higher_id),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     frame_reader_fini(&reader);

@@ -33,6 +33,7 @@ typedef struct inbox {
     mailbox_t **mailbox;
     frame_reader_t reader;
     bool in_frame;
+    int64_t life; /* of a bridge's: which the frame is for */
 } inbox_t;
 
 static inbox_t replies = {.mailbox = &http};
@@ -98,6 +99,15 @@ static int tear_down(void **state)
 
 /* --- talking to it ---------------------------------------------------------------------------- */
 
+/* Every frame to a bridge begins with its life. */
+static void read_life(inbox_t *self)
+{
+    message_t message;
+    assert_int_equal(frame_reader_next(&self->reader, &message), 1);
+    assert_int_equal(message.type, MSG_bridge_attached);
+    self->life = message.bridge_attached.attach_id;
+}
+
 /* False: nothing came within the time. */
 static bool receive(inbox_t *self, message_t *out, int timeout_ms)
 {
@@ -110,6 +120,8 @@ static bool receive(inbox_t *self, message_t *out, int timeout_ms)
                 return true;
         }
         self->in_frame = mailbox_receive(*self->mailbox, &self->reader);
+        if (self->in_frame && self != &replies)
+            read_life(self);
         if (self->in_frame)
             continue;
         int64_t left_ms = deadline_ms - clock_mono_ms();
@@ -427,6 +439,36 @@ static void what_was_not_confirmed_comes_again_in_the_next_life(void **state)
     no_event(0);
     create("e@f");
     assert_int_equal(next_event(0)->position, second + 1);
+}
+
+static void what_a_bridge_is_sent_names_the_life_it_is_for(void **state)
+{
+    (void)state;
+    attach(0, 5, CREDIT);
+    no_event(0);
+    assert_int_equal(events[0].life, 5); /* it was answered at once */
+    create("a@b");
+    assert_int_equal(next_event(0)->position, 1);
+    assert_int_equal(events[0].life, 5);
+    attach(0, 6, CREDIT); /* its mailbox is the same here, so both lives' frames are in it */
+    assert_int_equal(next_event(0)->position, 1);
+    assert_int_equal(events[0].life, 6);
+}
+
+/* Its sender is another one than the next life's, so their messages may change places. */
+static void an_attach_that_comes_after_that_of_the_next_life_is_ignored(void **state)
+{
+    (void)state;
+    attach(0, 6, CREDIT);
+    attach(0, 5, CREDIT);
+    create("a@b");
+    const msg_event_t *event = next_event(0);
+    assert_int_equal(event->position, 1);
+    assert_int_equal(events[0].life, 6);
+    confirm(event, 6);
+    no_event(0);
+    assert_int_equal(events[0].life, 6);
+    wait_for("SELECT count(*) FROM position WHERE partition < 64 AND confirmed = 1", 1);
 }
 
 static void a_bridge_that_starts_again_gets_all_it_did_not_confirm(void **state)
@@ -966,6 +1008,8 @@ int main(void)
         WITH_STORE(pages_follow_each_other),
         WITH_STORE(it_says_that_it_is_well),
         WITH_STORE(what_was_not_confirmed_comes_again_in_the_next_life),
+        WITH_STORE(what_a_bridge_is_sent_names_the_life_it_is_for),
+        WITH_STORE(an_attach_that_comes_after_that_of_the_next_life_is_ignored),
         WITH_STORE(a_bridge_that_starts_again_gets_all_it_did_not_confirm),
         WITH_STORE(nobody_is_sent_more_than_it_asked_for),
         WITH_STORE(users_are_divided_among_bridges),

@@ -22,6 +22,9 @@ static const char *const names[BUG_COUNT] = {
     [BUG_FAILED_FORGOTTEN] = "failed-forgotten",
     [BUG_APPLIED_TWICE] = "applied-twice",
     [BUG_ACK_BEFORE_COMMIT] = "ack-before-commit",
+    [BUG_FORMER_LIFE_FED] = "former-life-fed",
+    [BUG_FORMER_LIFE_BETWEEN] = "former-life-between",
+    [BUG_ATTACH_BACK] = "attach-back",
     [BUG_LETTER_ACKED_EARLY] = "letter-acked-early",
 };
 
@@ -119,13 +122,23 @@ void __wrap_lanes_failed(lanes_t *self, outgoing_event_t *event, int reason, int
         event->lane->next = next;
 }
 
-void __real_outbox_credit(outbox_t *self, unsigned bridge, int64_t attach_id, outbox_load_t done);
-void __wrap_outbox_credit(outbox_t *self, unsigned bridge, int64_t attach_id, outbox_load_t done);
-void __wrap_outbox_credit(outbox_t *self, unsigned bridge, int64_t attach_id, outbox_load_t done)
+void __real_outbox_credit(outbox_t *self, unsigned bridge, int64_t attach_id, int64_t events,
+                          int64_t bytes);
+void __wrap_outbox_credit(outbox_t *self, unsigned bridge, int64_t attach_id, int64_t events,
+                          int64_t bytes);
+void __wrap_outbox_credit(outbox_t *self, unsigned bridge, int64_t attach_id, int64_t events,
+                          int64_t bytes)
 {
-    __real_outbox_credit(self, bridge, attach_id, done);
+    __real_outbox_credit(self, bridge, attach_id, events, bytes);
     if (bug_is(BUG_CREDIT_TWICE))
-        __real_outbox_credit(self, bridge, attach_id, done);
+        __real_outbox_credit(self, bridge, attach_id, events, bytes);
+}
+
+bool __real_outbox_is_late(const outbox_t *self, unsigned bridge, int64_t attach_id);
+bool __wrap_outbox_is_late(const outbox_t *self, unsigned bridge, int64_t attach_id);
+bool __wrap_outbox_is_late(const outbox_t *self, unsigned bridge, int64_t attach_id)
+{
+    return !bug_is(BUG_ATTACH_BACK) && __real_outbox_is_late(self, bridge, attach_id);
 }
 
 bool __real_pending_letters_add(pending_letters_t *self, uint64_t delivery_tag,

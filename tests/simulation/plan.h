@@ -30,6 +30,7 @@ typedef enum fault_kind {
     FAULT_SERVICE_KILL_STEP, /* at the `detail`-th step from a time on */
     FAULT_SERVICE_STOP,      /* asked to end, started again */
     FAULT_BRIDGE_KILL,       /* bridge `detail` */
+    FAULT_BRIDGE_FLAP, /* bridge `detail` is killed again and again for a while, soon after each start */
     FAULT_WORKER_KILL,
     FAULT_WORKER_KILL_STEP,
     FAULT_WORKER_STOP,

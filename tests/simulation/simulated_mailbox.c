@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/errors.h"
+#include "tests/simulation/bugs.h"
 #include "tests/simulation/simulated_broker.h"
 
 enum { INPROC_MOST_US = 300, INPROC_LATE_US = 20000, TURN_MOST_US = 30, TURNS_MAX = 30000 };
@@ -23,7 +24,9 @@ struct mailbox {
     task_t *task;        /* NULL: a sink */
     take_message_t take; /* of a sink */
     parcel_t *first, *last;
-    int64_t granted, sent; /* of a bridge: events it granted, events it was sent */
+    int64_t attach_id;     /* of a bridge: its life; 0: it has not attached */
+    bool fed;              /* something for this life was read */
+    int64_t granted, sent; /* of a bridge: events it granted, events it was sent for this life */
 };
 
 struct mailroom {
@@ -136,6 +139,7 @@ static void look_at_attach(sender_t *sender, frame_t *to, message_t *message)
         message->bridge_attach.credit = world.plan->credit;
     sender->from->granted = message->bridge_attach.credit;
     sender->from->sent = 0;
+    sender->from->attach_id = message->bridge_attach.attach_id;
     frame_add(to, MSG_bridge_attach, message->corr, &message->bridge_attach);
     trace("attach", sender->from->address, message->bridge_attach.credit, 0);
 }
@@ -168,12 +172,17 @@ static void look_at_mail_to_bridge(const sender_t *sender, const frame_t *frame)
 {
     mailbox_t *to = sender->to;
     message_t message;
+    bool for_this_life = false;
     frame_reader_reset(&reader, frame->bytes.data, frame->bytes.size);
     while (frame_reader_next(&reader, &message) == 1) {
+        if (message.type == MSG_bridge_attached)
+            for_this_life = to != NULL && message.bridge_attached.attach_id == to->attach_id;
+        if (message.type == MSG_bridge_attached)
+            trace("attached", sender->address, for_this_life, 0);
         if (message.type != MSG_event)
             continue;
         trace("event to bridge", sender->address, message.event.position, message.event.sequence);
-        if (to != NULL && ++to->sent > to->granted)
+        if (for_this_life && ++to->sent > to->granted)
             breach("a bridge is sent no more than its credit", "%s: %" PRId64 " of %" PRId64,
                    sender->address, to->sent, to->granted);
     }
@@ -304,6 +313,26 @@ static bool receive_stop(frame_reader_t *to)
     return true;
 }
 
+/* As if the frame were for the life that reads it, whichever it is for: what a bridge would take that
+ * does not ask, or asks only until it was answered. */
+static void adopt(mailbox_t *self, parcel_t *parcel)
+{
+    frame_t changed = {0};
+    message_t message;
+    frame_reader_reset(&reader, parcel->data, parcel->size);
+    if (frame_reader_next(&reader, &message) != 1 || message.type != MSG_bridge_attached)
+        return;
+    self->fed = self->fed || message.bridge_attached.attach_id == self->attach_id;
+    if (!bug_is(BUG_FORMER_LIFE_FED) && !(bug_is(BUG_FORMER_LIFE_BETWEEN) && self->fed))
+        return;
+    const char *rest = parcel->data + reader.offset;
+    size_t rest_size = parcel->size - reader.offset;
+    frame_add(&changed, MSG_bridge_attached, 0, &(msg_bridge_attached_t){self->attach_id});
+    msgpack_sbuffer_write(&changed.bytes, rest, rest_size);
+    *parcel = *wrap(&changed);
+    frame_clear(&changed);
+}
+
 bool mailbox_receive(mailbox_t *self, frame_reader_t *to)
 {
     if (step())
@@ -314,6 +343,8 @@ bool mailbox_receive(mailbox_t *self, frame_reader_t *to)
     self->first = parcel->next;
     if (self->first == NULL)
         self->last = NULL;
+    if (self->attach_id != 0)
+        adopt(self, parcel);
     frame_reader_reset(to, parcel->data, parcel->size);
     return true;
 }

@@ -24,7 +24,7 @@ enum {
     LOOK_EVERY_US = SECOND / 2,
     RESTART_MOST_US = SECOND,
     RESTART_AT_ONCE_US = 200,
-    ATTACHED_US = 200000,
+    FLAP_MOST_US = 2000, /* of a bridge's life while it flaps */
     STOP_WITHIN_MS = 10000,
     ISOLATION_US = 60 * SECOND, /* in which everybody else's events get through */
     HEALED_US = 180 * SECOND,   /* in which everything is done */
@@ -50,6 +50,7 @@ static struct {
     int64_t healed_by_us;
     uint64_t refused_users;
     int refusals[PLAN_USERS_MAX];
+    int64_t flaps_until_us[PLAN_BRIDGES_MAX];
 } run;
 
 /* --- the service and the worker -------------------------------------------------------------------- */
@@ -184,7 +185,9 @@ static void after_service_task(const task_t *task)
         if (!has_bridges())
             send_stop(&world.service, "store");
     } else {
-        plan_bridge((unsigned)task->index, restart_us());
+        bool flaps = world.now_us < run.flaps_until_us[task->index];
+        plan_bridge((unsigned)task->index,
+                    flaps ? random_between(&world.random, 1, RESTART_AT_ONCE_US) : restart_us());
     }
 }
 
@@ -230,15 +233,34 @@ static void service_stop(const planned_fault_t *fault)
         send_stop(&world.service, "store");
 }
 
-static void bridge_kill(const planned_fault_t *fault)
+static void kill_bridge(int64_t index)
 {
     char name[ADDRESS_MAX_BYTES];
-    snprintf(name, sizeof(name), "bridge.%" PRId64, fault->detail);
+    snprintf(name, sizeof(name), "bridge.%" PRId64, index);
     task_t *task = task_find(&world.service, name);
-    /* One that dies before the store has opened its mailbox leaves frames for the next, which breaks an
-     * invariant; no bridge ends by itself, so that cannot be yet. */
-    if (task != NULL && world.now_us - task->started_us > ATTACHED_US)
+    if (task != NULL)
         task_kill(task);
+}
+
+static void bridge_kill(const planned_fault_t *fault)
+{
+    kill_bridge(fault->detail);
+}
+
+/* Many of these lives end before the store has heard of them, or with news of them on its way. */
+static void flap(void *context, int64_t index)
+{
+    (void)context;
+    if (world.over || world.now_us >= run.flaps_until_us[index])
+        return;
+    kill_bridge(index);
+    world_after(random_between(&world.random, 1, FLAP_MOST_US), flap, NULL, index);
+}
+
+static void bridge_flap(const planned_fault_t *fault)
+{
+    run.flaps_until_us[fault->detail] = world.now_us + fault->for_us;
+    flap(NULL, fault->detail);
 }
 
 static void worker_kill(const planned_fault_t *fault)
@@ -390,6 +412,7 @@ static const struct {
     [FAULT_SERVICE_KILL_STEP] = {service_kill_step, NULL},
     [FAULT_SERVICE_STOP] = {service_stop, NULL},
     [FAULT_BRIDGE_KILL] = {bridge_kill, NULL},
+    [FAULT_BRIDGE_FLAP] = {bridge_flap, NULL},
     [FAULT_WORKER_KILL] = {worker_kill, NULL},
     [FAULT_WORKER_KILL_STEP] = {worker_kill_step, NULL},
     [FAULT_WORKER_STOP] = {worker_stop, NULL},

@@ -227,7 +227,6 @@ task_t *task_start(process_t *process, const char *name, int index, const actor_
                      .process = process,
                      .class = class,
                      .conf = conf,
-                     .started_us = world.now_us,
                      .wake_us = world.now_us,
                      .context = &contexts[slot]};
     snprintf(task->name, sizeof(task->name), "%s", name);

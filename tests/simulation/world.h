@@ -34,7 +34,7 @@ typedef struct task {
     const actor_class_t *class;
     const void *conf;
     actor_self_t self;
-    int64_t started_us, wake_us;
+    int64_t wake_us;
     int error; /* of init or run */
     detail_t detail;
     unsigned dead_turns;

@@ -78,7 +78,11 @@ static void a_second_life_forgets_the_first(void **state)
     outbox_credit(&outbox, 0, 11, 1,
                   10 * 1); /* the second was confirmed, the position cannot tell */
     assert_int_equal(outbox_size(&outbox), 1);
+    assert_false(outbox_is_late(&outbox, 0, 12));
     assert_true(outbox_attach(&outbox, 0, 12, 10));
+    assert_true(outbox_is_late(&outbox, 0, 11)); /* an attach that comes behind the next one's */
+    assert_false(outbox_is_late(&outbox, 0, 12));
+    assert_false(outbox_is_late(&outbox, 1, 11)); /* there is no such bridge */
     outbox_count(&outbox, 0, 1, 10);
     outbox_count(&outbox, 0, 2, 10);
     assert_int_equal(outbox_size(&outbox), 2);
