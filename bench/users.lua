@@ -1,7 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
--- wrk's requests: `create` makes a new user each time, `scatter` too, with emails all over the alphabet, `read` goes around a thousand of the first; not the
--- very first, which wrk asks for and does not send.
+-- wrk's requests:
+--   create          a new user each time, user1@, user2@ and so on
+--   scatter         the same, with emails all over the alphabet
+--   read [USERS]    goes around the first 1,000 that `create` made, or so many; not the very first, which wrk asks for
+--                   and does not send
+--   read_filled USERS   any of the users that bench/fill made
 local count = 0
+local users = 1000
 local headers = {["Content-Type"] = "application/json"}
 local make
 
@@ -17,11 +22,18 @@ local function scatter()
 end
 
 local function read()
-  return wrk.format("GET", string.format("/users/user%d@example.org", count % 1000 + 2))
+  return wrk.format("GET", string.format("/users/user%d@example.org", count % users + 2))
+end
+
+-- As bench/fill.c makes them; numbers up to 2^53 are exact.
+local function read_filled()
+  local number = math.random(users)
+  return wrk.format("GET", string.format("/users/%08x-%d@example.org", number * 83886043 % 4294967291, number))
 end
 
 function init(arguments)
-  make = ({create = create, scatter = scatter, read = read})[arguments[1]]
+  make = ({create = create, scatter = scatter, read = read, read_filled = read_filled})[arguments[1]]
+  users = tonumber(arguments[2] or users)
   math.randomseed(os.time())
 end
 
