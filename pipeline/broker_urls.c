@@ -53,8 +53,9 @@ bool broker_place_parse(broker_place_t *out, const char *url)
     struct amqp_connection_info info;
     *out = (broker_place_t){.memory = strdup(url)};
     must(out->memory != NULL);
-    if (amqp_parse_url(out->memory, &info) != AMQP_STATUS_OK || info.host == NULL ||
-        info.host[0] == '\0' || info.port < 1 || info.port > 65535)
+    /* the library fills in a host and refuses ports beyond 65535, but not "[]" and not port 0 */
+    if (amqp_parse_url(out->memory, &info) != AMQP_STATUS_OK || info.host[0] == '\0' ||
+        info.port == 0)
         return false;
     out->host = info.host;
     out->port = info.port;

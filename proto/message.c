@@ -198,12 +198,12 @@ static bool set_int(const scalar_t *from, const field_info_t *field, int64_t *to
     return within(field, *to);
 }
 
-/* How many elements the array has whose head stands here; 0: there is none, or no small one. */
+/* How many elements the array has whose head stands here, before the end; 0: there is none, or no small one. */
 static size_t take_array_head(cursor_t *cursor)
 {
     const uint8_t *at = cursor->at;
     size_t left = (size_t)(cursor->end - at);
-    if (left >= 1 && (at[0] & 0xf0) == 0x90) {
+    if ((at[0] & 0xf0) == 0x90) {
         cursor->at += 1;
         return at[0] & 0x0f;
     }

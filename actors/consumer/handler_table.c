@@ -26,9 +26,11 @@ static int unknown(size_t row, const handler_t *handler, const char *what, const
 {
     char names[NAMES_SIZE] = "";
     size_t size = 0;
-    for (size_t i = 0; i < count && size < sizeof(names); i++)
+    for (size_t i = 0; i < count; i++) {
         size += (size_t)snprintf(names + size, sizeof(names) - size, "%s%s", i > 0 ? ", " : "",
                                  name_at(i));
+        must(size < sizeof(names)); /* they are those of our own tables */
+    }
     return detail_set(detail, ERR_BAD_SETTING,
                       "handlers, row %zu ('%.64s'): there is no %s '%.64s'; known are %s%s",
                       row + 1, handler->label, what, value, names,

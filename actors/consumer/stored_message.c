@@ -58,11 +58,10 @@ static bool take_fixed(broker_message_t *out, const msgpack_object *items)
     return true;
 }
 
-static bool take_array(stored_message_t *out, const msgpack_object *object)
+static bool take_array(stored_message_t *out, const msgpack_object_array *array)
 {
-    const msgpack_object_array *array = &object->via.array;
-    if (object->type != MSGPACK_OBJECT_ARRAY || array->size < FIXED_COUNT ||
-        array->size % 2 != FIXED_COUNT % 2 || array->size > FIXED_COUNT + 2 * STORED_HEADERS_MAX ||
+    if (array->size < FIXED_COUNT || array->size % 2 != FIXED_COUNT % 2 ||
+        array->size > FIXED_COUNT + 2 * STORED_HEADERS_MAX ||
         !take_fixed(&out->message, array->ptr))
         return false;
     for (size_t i = FIXED_COUNT; i < array->size; i += 2) {
@@ -74,7 +73,7 @@ static bool take_array(stored_message_t *out, const msgpack_object *object)
     return true;
 }
 
-/* A longer array would have memory taken for what it claims to hold. */
+/* A longer array would have memory taken for what it claims to hold. What begins so and can be unpacked is one. */
 static bool is_short_array(text_t packed)
 {
     unsigned char code = packed.size > 0 ? (unsigned char)packed.data[0] : 0;
@@ -85,14 +84,14 @@ bool stored_message_unpack(stored_message_t *out, text_t properties, text_t body
 {
     msgpack_zone zone;
     msgpack_object object;
-    size_t used = 0;
     *out = (stored_message_t){.message = {.headers = out->headers, .body = body}};
     if (!is_short_array(properties))
         return false;
     must(msgpack_zone_init(&zone, ZONE_BYTES));
-    bool well = msgpack_unpack(properties.data, properties.size, &used, &zone, &object) ==
+    /* success means that nothing stands behind it */
+    bool well = msgpack_unpack(properties.data, properties.size, NULL, &zone, &object) ==
                     MSGPACK_UNPACK_SUCCESS &&
-                used == properties.size && take_array(out, &object);
+                take_array(out, &object.via.array);
     msgpack_zone_destroy(&zone); /* the texts are not in it */
     return well;
 }

@@ -24,3 +24,8 @@ bool characters_scan(characters_t *out, text_t text)
     }
     return true;
 }
+
+bool characters_are_readable(characters_t *out, text_t text)
+{
+    return characters_scan(out, text) && !out->has_control;
+}

@@ -18,4 +18,7 @@ typedef struct characters {
 /* False: the text is not UTF-8, and *out is void. */
 bool characters_scan(characters_t *out, text_t text);
 
+/* False: the text is not UTF-8 or has a control character. */
+bool characters_are_readable(characters_t *out, text_t text);
+
 #endif

@@ -14,7 +14,7 @@ const char *email_fault(text_t email)
     characters_t characters;
     if (email.size > EMAIL_MAX_BYTES)
         return "must be at most 254 bytes long";
-    if (!characters_scan(&characters, email) || characters.has_control || characters.has_space)
+    if (!characters_are_readable(&characters, email) || characters.has_space)
         return "must not hold white space or control characters";
     const char *at = email.size > 0 ? memchr(email.data, '@', email.size) : NULL;
     if (at == NULL)

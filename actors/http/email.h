@@ -12,8 +12,9 @@
 /* NULL: the text may be an email address; else what is wrong with it, static storage. */
 const char *email_fault(text_t email);
 
-/* Writes the key under which an email is unique: its case-folded form, in NFC. The email is one
- * without fault. Returns the key's bytes; 0: it would not fit. Not terminated. */
+/* Writes the key under which an email is unique: its case-folded form, in NFC, of which it returns the
+ * bytes, without a terminator; 0: it does not fit, which does not happen to an email without fault. The
+ * text has at most EMAIL_KEY_MAX_BYTES. */
 size_t email_fold(char out[EMAIL_KEY_MAX_BYTES], text_t email);
 
 #endif

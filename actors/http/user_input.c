@@ -15,13 +15,13 @@ static text_t string_of(const json_t *value)
 
 static const char *take_email(user_input_t *out, const json_t *value)
 {
-    if (!json_is_string(value))
+    if (json_typeof(value) != JSON_STRING)
         return "must be a string";
     const char *fault = email_fault(string_of(value));
     if (fault != NULL)
         return fault;
     size_t size = email_fold(out->email_key_bytes, string_of(value));
-    if (size == 0)
+    if (size == 0) /* never: an email without fault always fits, but input shall not abort */
         return "is too long";
     out->email = string_of(value);
     out->email_key = (text_t){out->email_key_bytes, size};
@@ -31,9 +31,9 @@ static const char *take_email(user_input_t *out, const json_t *value)
 static const char *take_name(text_t *to, const json_t *value)
 {
     characters_t characters;
-    if (!json_is_string(value))
+    if (json_typeof(value) != JSON_STRING)
         return "must be a string";
-    if (!characters_scan(&characters, string_of(value)) || characters.has_control)
+    if (!characters_are_readable(&characters, string_of(value)))
         return "must not hold control characters";
     if (characters.count < NAME_MIN_CHARACTERS || characters.count > NAME_MAX_CHARACTERS)
         return "must be 2 to 100 characters long";
@@ -53,9 +53,10 @@ static const char *take_last_name(user_input_t *out, const json_t *value)
 
 static const char *take_is_valid(user_input_t *out, const json_t *value)
 {
-    if (!json_is_boolean(value))
+    json_type type = json_typeof(value);
+    if (type != JSON_TRUE && type != JSON_FALSE)
         return "must be true or false";
-    out->is_valid = json_is_true(value);
+    out->is_valid = type == JSON_TRUE;
     return NULL;
 }
 
@@ -90,7 +91,7 @@ static const char *take_member(user_input_t *out, input_kind_t kind, text_t name
             continue;
         if (members[i].take == NULL)
             return "is read-only";
-        if (kind == INPUT_PATCH && json_is_null(value))
+        if (kind == INPUT_PATCH && json_typeof(value) == JSON_NULL)
             return "cannot be removed";
         return members[i].take(out, value);
     }
@@ -99,13 +100,10 @@ static const char *take_member(user_input_t *out, input_kind_t kind, text_t name
 
 static void take_members(user_input_t *out, input_kind_t kind)
 {
-    const char *key;
-    size_t size;
-    json_t *value;
-    json_object_keylen_foreach(out->document, key, size, value)
-    {
-        text_t name = {key, size};
-        const char *fault = take_member(out, kind, name, value);
+    for (void *at = json_object_iter(out->document); at != NULL;
+         at = json_object_iter_next(out->document, at)) {
+        text_t name = {json_object_iter_key(at), json_object_iter_key_len(at)};
+        const char *fault = take_member(out, kind, name, json_object_iter_value(at));
         if (fault != NULL)
             note_invalid(out, name, fault);
     }
@@ -150,7 +148,7 @@ int user_input_parse(user_input_t *out, input_kind_t kind, text_t body, detail_t
                                JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (out->document == NULL)
         return bad_json(&error, detail);
-    if (json_is_object(out->document))
+    if (json_typeof(out->document) == JSON_OBJECT)
         take_members(out, kind);
     else
         note_invalid(out, (text_t){NULL, 0}, "must be a JSON object");

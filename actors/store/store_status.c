@@ -27,7 +27,7 @@ void store_status_hear(store_status_t *self, const msg_bridge_state_t *said, int
 /* A comma goes before every member but the first of its object. */
 static void add_name(text_buffer_t *out, const char *name)
 {
-    if (out->size > 0 && out->data[out->size - 1] != '{')
+    if (out->data[out->size - 1] != '{')
         text_add(out, TEXT(", "));
     text_add_json_string(out, text_of(name));
     text_add(out, TEXT(": "));

@@ -2,11 +2,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pipeline/backoff.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+
+/* The system's, but for a signal that comes between as often as a test wants. */
+static int interruptions;
+
+ssize_t getrandom(void *to, size_t size, unsigned flags)
+{
+    if (interruptions > 0) {
+        interruptions--;
+        errno = EINTR;
+        return -1;
+    }
+    return syscall(SYS_getrandom, to, size, flags);
+}
 
 /* The longest delay that the next failure may give. */
 static int longest(const backoff_t *backoff)
@@ -55,6 +72,15 @@ static void random_bits_differ(void **state)
     assert_true(random_bits() != random_bits());
 }
 
+static void random_bits_come_in_spite_of_signals(void **state)
+{
+    (void)state;
+    uint64_t before = random_bits();
+    interruptions = 3;
+    assert_true(random_bits() != before);
+    assert_int_equal(interruptions, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -62,6 +88,7 @@ int main(void)
         cmocka_unit_test(a_success_begins_anew),
         cmocka_unit_test(a_base_beyond_the_cap_is_the_cap),
         cmocka_unit_test(random_bits_differ),
+        cmocka_unit_test(random_bits_come_in_spite_of_signals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,6 +89,11 @@ static void the_check_says_which_one_and_no_password(void **state)
         {"http://localhost", false, "RABBIT_MQ_URL cannot be read"},
         {"amqp://user:secret@host:notaport/", false, "cannot be read"},
         {"amqp://user:secret@host:70000/", false, "cannot be read"},
+        {"amqp://user:secret@host:0/", false, "cannot be read"},
+        {"amqp://user:secret@host:65535/", true, ""},
+        {"amqp://user:secret@[]:1/", false, "cannot be read"},
+        {"amqp://user:secret@[::1]:1/", true, ""},
+        {"amqp://", true, ""}, /* the default one, which is this machine's */
         {"amqps://user:secret@host/", false, "TLS"},
         {"", false, "cannot be read"},
         {"amqp://a,amqp://user:secret@host:x/,amqp://c", false, "broker 2 of 3, cannot be read"},

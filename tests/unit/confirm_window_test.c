@@ -104,6 +104,20 @@ static void what_came_back_is_marked(void **state)
     assert_false(returned);
 }
 
+static void what_came_back_after_its_ack_marks_nothing(void **state)
+{
+    bool returned;
+    (void)state;
+    publish(1, 3);
+    assert_ptr_equal(confirm_window_take(&window, 2, false, &returned), &events[2]);
+    confirm_window_returned(&window, events[2].id);
+    confirm_window_returned(&window, events[3].id);
+    assert_ptr_equal(confirm_window_take(&window, 1, false, &returned), &events[1]);
+    assert_false(returned);
+    assert_ptr_equal(confirm_window_take(&window, 3, false, &returned), &events[3]);
+    assert_true(returned);
+}
+
 static void a_reset_forgets_all(void **state)
 {
     (void)state;
@@ -122,6 +136,7 @@ int main(void)
         cmocka_unit_test_setup(tags_that_were_never_used_settle_nothing, set_up),
         cmocka_unit_test_setup(room_follows_the_oldest, set_up),
         cmocka_unit_test_setup(what_came_back_is_marked, set_up),
+        cmocka_unit_test_setup(what_came_back_after_its_ack_marks_nothing, set_up),
         cmocka_unit_test_setup(a_reset_forgets_all, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

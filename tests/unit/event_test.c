@@ -47,6 +47,19 @@ static void a_user_is_written_to_the_letter(void **unused)
     text_buffer_fini(&out);
 }
 
+static void a_disabled_user_says_so(void **unused)
+{
+    (void)unused;
+    text_buffer_t out = {0};
+    user_t disabled = sample;
+    disabled.is_valid = false;
+    user_json(&out, &disabled);
+    json_t *user = json_loadb(out.data, out.size, JSON_REJECT_DUPLICATES, NULL);
+    assert_true(json_is_false(json_object_get(user, "is_valid")));
+    json_decref(user);
+    text_buffer_fini(&out);
+}
+
 static void a_body_has_the_original_s_form(void **unused)
 {
     (void)unused;
@@ -180,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_user_is_written_to_the_letter),
+        cmocka_unit_test(a_disabled_user_says_so),
         cmocka_unit_test(a_body_has_the_original_s_form),
         cmocka_unit_test(times_are_those_of_the_calendar),
         cmocka_unit_test(numbers_are_written_whole),

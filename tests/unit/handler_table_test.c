@@ -66,10 +66,11 @@ static void an_unknown_processor_is_named_with_the_known_ones(void **state)
 static void an_unknown_event_is_named_with_the_known_ones(void **state)
 {
     char typo[] = "user.created";
-    const handler_t rows[] = {{label, user, typo, registers}};
+    const handler_t rows[] = {{label, user, typo, registers}, {label, user, typo, registers}};
     const char *const named[] = {"row 1", typo, create, read_, update, delete_};
     (void)state;
     refuse(rows, 1, named, 6);
+    refuse(rows, 2, named, 6); /* the first one is told */
 }
 
 static void two_rows_of_one_event_are_refused(void **state)
@@ -119,10 +120,11 @@ static void tests_may_bring_processors(void **state)
     char mine[] = "mine";
     const processor_t processor = {mine, NULL, true};
     const more_processors_t more = {&processor, 1};
-    const handler_t rows[] = {{label, user, create, mine}};
+    const handler_t rows[] = {{label, user, create, mine}, {label, user, read_, views}};
     (void)state;
-    assert_int_equal(handler_table_init(&table, rows, 1, "user", &more, &detail), 0);
+    assert_int_equal(handler_table_init(&table, rows, 2, "user", &more, &detail), 0);
     assert_ptr_equal(table.by_kind[EVENT_USER_CREATE], &processor);
+    assert_ptr_equal(table.by_kind[EVENT_USER_READ], processor_find(views)); /* beside the others */
 }
 
 int main(void)

@@ -141,6 +141,18 @@ static void what_is_no_text_counts_as_untold(void **state)
     assert_int_equal(event.occurred_at.size, 0);
 }
 
+static void a_time_that_is_too_long_counts_as_untold(void **state)
+{
+    const broker_message_t message = {
+        .body = TEXT("{\"created_at\": "
+                     "\"2026-11-23T21:39:48.123456789123456789123456789123456789123456789\", "
+                     "\"context\": {\"email\": \"a@b\"}}")};
+    (void)state;
+    parse(&message);
+    assert_int_equal(event.registered_at.size, 0);
+    assert_int_equal(event.occurred_at.size, 0);
+}
+
 static void a_strange_sequence_counts_as_untold(void **state)
 {
     static const struct {
@@ -181,6 +193,9 @@ static void what_cannot_be_processed_says_why(void **state)
         {"", "{\"context\": {\"email\": \"\"}}", "no-email", "context.email"},
         {"", "{\"context\": {\"email\": 5}}", "no-email", "context.email"},
         {"user.created", "{\"context\": {\"email\": \"a@b\"}}", "unknown-type", "user.created"},
+        {"user.0123456789012345678901234567890123456789012345678901234567890123456789",
+         "{\"context\": {\"email\": \"a@b\"}}", "unknown-type",
+         "'user.01234567890123456789012345678901234567890123456789012345678' is none"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -257,6 +272,7 @@ int main(void)
         cmocka_unit_test_teardown(without_a_type_the_body_decides, tear_down),
         cmocka_unit_test_teardown(with_a_type_the_body_does_not_decide, tear_down),
         cmocka_unit_test_teardown(what_is_no_text_counts_as_untold, tear_down),
+        cmocka_unit_test_teardown(a_time_that_is_too_long_counts_as_untold, tear_down),
         cmocka_unit_test_teardown(a_strange_sequence_counts_as_untold, tear_down),
         cmocka_unit_test_teardown(what_cannot_be_processed_says_why, tear_down),
         cmocka_unit_test_teardown(bounds_are_kept_to_the_byte, tear_down),

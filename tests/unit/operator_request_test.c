@@ -35,6 +35,8 @@ static void only_addresses_are_asked_by(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (operator_request_check(text_of(rows[i].host), (text_t){NULL, 0}, NULL) != rows[i].error)
             fail_msg("'%s'", rows[i].host);
+    assert_int_equal(operator_request_check((text_t){"10.0.0.7\0", 9}, (text_t){NULL, 0}, NULL),
+                     ERR_FOREIGN);
 }
 
 static void no_web_page_asks(void **state)

@@ -280,6 +280,77 @@ static void the_one_that_is_due_first_comes_first(void **state)
     assert_int_equal(lanes.count, 0);
 }
 
+/* Users whose ids end alike stand in one bucket. */
+static void users_of_one_bucket_are_told_apart(void **state)
+{
+    enum { COUNT = 3 };
+    parked_lane_t *made[COUNT];
+    (void)state;
+    for (uint32_t i = 0; i < COUNT; i++)
+        made[i] = come_back(7 + i * PARKED_BUCKETS, 20, true, 0);
+    for (uint32_t i = 0; i < COUNT; i++)
+        assert_ptr_equal(parked_lanes_find(&lanes, user(7 + i * PARKED_BUCKETS)), made[i]);
+    assert_null(parked_lanes_find(&lanes, user(7 + COUNT * PARKED_BUCKETS)));
+    parked_lanes_remove(&lanes, made[1]);
+    assert_null(parked_lanes_find(&lanes, user(7 + PARKED_BUCKETS)));
+    assert_ptr_equal(parked_lanes_find(&lanes, user(7)), made[0]);
+    assert_ptr_equal(parked_lanes_find(&lanes, user(7 + 2 * PARKED_BUCKETS)), made[2]);
+    parked_lanes_remove(&lanes, made[0]);
+    assert_ptr_equal(parked_lanes_find(&lanes, user(7 + 2 * PARKED_BUCKETS)), made[2]);
+}
+
+static void one_that_opens_is_not_disturbed_by_a_release(void **state)
+{
+    parked_lane_t *lane = come_back(1, 20, true, 0);
+    (void)state;
+    come_back(1, 20, true, 0);
+    probe(lane, 21);
+    come_back(1, 21, true, 0);
+    probe(lane, 22);
+    assert_int_equal(lane->facts.tries, 1);
+    const lane_facts_t facts = parked_lane_released(lane, now_ms);
+    assert_int_equal(facts.state, PARKED_OPENING);
+    assert_int_equal(facts.closed_at, 22);
+    assert_int_equal(facts.tries + facts.failures, 0);
+}
+
+static void the_first_to_open_may_end_last(void **state)
+{
+    enum { COUNT = 3 };
+    parked_lane_t *made[COUNT], *lane;
+    (void)state;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        made[i] = come_back(i, 20, true, 0);
+        probe(made[i], 21);
+    }
+    parked_lanes_remove(&lanes, made[1]);
+    memset(confirmed, 1, sizeof(confirmed));
+    for (int left = COUNT - 1; left > 0; left--) {
+        assert_int_equal(next(&lane), LANE_ACTION_END);
+        assert_true(lane == made[0] || lane == made[2]);
+        parked_lanes_remove(&lanes, lane);
+    }
+    nothing_to_do();
+}
+
+static void count_visit(void *context, const parked_lane_t *lane)
+{
+    *(int64_t *)context += lane->events;
+}
+
+static void each_lane_is_visited_once(void **state)
+{
+    enum { COUNT = 100 };
+    int64_t seen = 0;
+    (void)state;
+    parked_lanes_each(&lanes, count_visit, &seen);
+    assert_int_equal(seen, 0);
+    for (uint32_t i = 0; i < COUNT; i++)
+        come_back(i * 50, 20, true, 0); /* some of one bucket */
+    parked_lanes_each(&lanes, count_visit, &seen);
+    assert_int_equal(seen, COUNT);
+}
+
 #define WITH_LANES(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -295,6 +366,10 @@ int main(void)
         WITH_LANES(a_rollback_forgets_what_was_added),
         WITH_LANES(only_so_many_open_at_a_time),
         WITH_LANES(the_one_that_is_due_first_comes_first),
+        WITH_LANES(the_first_to_open_may_end_last),
+        WITH_LANES(each_lane_is_visited_once),
+        WITH_LANES(users_of_one_bucket_are_told_apart),
+        WITH_LANES(one_that_opens_is_not_disturbed_by_a_release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -300,11 +300,34 @@ static void random_work_keeps_the_order_of_each_user(void **state)
     assert_true(retry_schedule_lanes(schedule) <= USERS);
 }
 
+static void a_message_of_nobody_has_a_lane_as_well(void **state)
+{
+    (void)state;
+    const retry_event_t event = {.row = 1, .runner = DATABASE};
+    retry_schedule_add(schedule, (text_t){NULL, 0}, &event, 0);
+    retry_schedule_keep(schedule, 0);
+    add("ann", 2, DATABASE);
+    assert_true(retry_schedule_holds(schedule, TEXT("")));
+    retry_schedule_done(schedule, take(DATABASE, 1), 0);
+    assert_false(retry_schedule_holds(schedule, TEXT("")));
+    assert_int_equal(retry_schedule_lanes(schedule), 1);
+}
+
+static void there_may_be_nothing_to_free(void **state)
+{
+    retry_schedule_t *nothing = NULL;
+    (void)state;
+    retry_schedule_free(&nothing);
+    assert_null(nothing);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_message_of_nobody_has_a_lane_as_well),
+        TEST(there_may_be_nothing_to_free),
         TEST(a_user_has_one_event_out_at_a_time_in_order),
         TEST(users_take_turns_and_flow_past_one_that_pauses),
         TEST(after_the_last_try_it_goes_to_the_letters_and_holds_its_lane),

@@ -117,11 +117,44 @@ static void it_tells_what_a_bridge_last_said(void **state)
     json_decref(json);
 }
 
+static void a_bridge_may_be_without_a_broker(void **state)
+{
+    const msg_bridge_state_t said = {.state = TEXT("connecting")};
+    (void)state;
+    store_status_hear(&status, &said, 1000);
+    json_t *json = written(-1);
+    const json_t *told = json_array_get(json_object_get(json, "bridges"), 0);
+    assert_string_equal(json_string_value(json_object_get(told, "state")), "connecting");
+    assert_string_equal(json_string_value(json_object_get(told, "broker")), "");
+    json_decref(json);
+}
+
+static void a_bridge_that_there_cannot_be_is_not_heard(void **state)
+{
+    const msg_bridge_state_t said = {.bridge = OUTBOX_BRIDGES_MAX, .state = TEXT("connected")};
+    const store_status_t before = status;
+    (void)state;
+    store_status_hear(&status, &said, 1000);
+    assert_memory_equal(&status, &before, sizeof(status));
+}
+
+/* The wall clock was set back. */
+static void an_event_of_the_future_has_no_age(void **state)
+{
+    (void)state;
+    json_t *json = written(10000000);
+    expect(json_object_get(json, "outbox"), "oldest_age_s", 0);
+    json_decref(json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(it_tells_of_the_outbox_and_the_lanes, set_up),
         cmocka_unit_test_setup(it_tells_what_a_bridge_last_said, set_up),
+        cmocka_unit_test_setup(a_bridge_may_be_without_a_broker, set_up),
+        cmocka_unit_test_setup(a_bridge_that_there_cannot_be_is_not_heard, set_up),
+        cmocka_unit_test_setup(an_event_of_the_future_has_no_age, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,6 +79,20 @@ static void as_many_headers_as_arrive_fit(void **state)
     assert_int_equal(stored.message.header_count, STORED_HEADERS_MAX);
 }
 
+static void more_headers_than_arrive_are_refused(void **state)
+{
+    enum { ITEMS = 6 + 2 * (STORED_HEADERS_MAX + 1) };
+    unsigned char bytes[3 + ITEMS] = {0xdc, 0, ITEMS};
+    (void)state;
+    memset(bytes + 3, 0xa0, ITEMS); /* texts of nothing */
+    bytes[3 + 5] = 0;               /* the timestamp */
+    assert_false(stored_message_unpack(&stored, (text_t){(char *)bytes, sizeof(bytes)}, TEXT("")));
+    bytes[2] -= 2;
+    assert_true(
+        stored_message_unpack(&stored, (text_t){(char *)bytes, sizeof(bytes) - 2}, TEXT("")));
+    assert_int_equal(stored.message.header_count, STORED_HEADERS_MAX);
+}
+
 /* Every part of one is none, and neither is one with something behind it. */
 static void what_is_no_such_array_is_refused(void **state)
 {
@@ -93,6 +107,7 @@ static void what_is_no_such_array_is_refused(void **state)
         {"\x96\xa0\xa0\xa0\xa0\x01\x01", 7},         /* a text is a number */
         {"\x97\xa0\xa0\xa0\xa0\xa0\x01\xa0", 8},     /* a key without a value */
         {"\x98\xa0\xa0\xa0\xa0\xa0\x01\xa0\x01", 9}, /* a value is a number */
+        {"\x98\xa0\xa0\xa0\xa0\xa0\x01\x01\xa0", 9}, /* a key is a number */
         {"\xdd\xff\xff\xff\xff\xa0", 6},             /* more than there is memory */
     };
     (void)state;
@@ -119,6 +134,7 @@ int main(void)
         cmocka_unit_test(what_is_stored_comes_back_whole),
         cmocka_unit_test(a_message_without_anything_is_one_too),
         cmocka_unit_test(as_many_headers_as_arrive_fit),
+        cmocka_unit_test(more_headers_than_arrive_are_refused),
         cmocka_unit_test(what_is_no_such_array_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);

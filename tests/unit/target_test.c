@@ -188,6 +188,7 @@ static void a_bad_query_names_the_parameter(void **state)
         {"%00=3", "does not exist"},
         {"=3", "does not exist"},
         {"\xc3\xa4=3", "does not exist"},
+        {"off%7fset=3", "does not exist"},
         {"thisnameismuchtoolongtobeshownagain=3", "does not exist"},
         {"limit=%", "two hexadecimal digits"},
         {"%zz=1", "two hexadecimal digits"},
