@@ -4,6 +4,14 @@
 #include <unictype.h>
 #include <unistr.h>
 
+/* The library looks through the planes of Unicode for each; nearly all that comes is ASCII. */
+static bool is_white_space(ucs4_t character)
+{
+    if (character < 0x80)
+        return character == ' ' || (character >= '\t' && character <= '\r');
+    return uc_is_property_white_space(character);
+}
+
 bool characters_scan(characters_t *out, text_t text)
 {
     *out = (characters_t){0};
@@ -17,7 +25,7 @@ bool characters_scan(characters_t *out, text_t text)
             return false;
         if (character < 0x20 || (character >= 0x7f && character < 0xa0))
             out->has_control = true;
-        if (uc_is_property_white_space(character))
+        if (is_white_space(character))
             out->has_space = true;
         at += size;
         left -= (size_t)size;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/http/dispatch.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "actors/http/operator_request.h"
@@ -232,19 +231,37 @@ static void answer_health(dispatcher_t *self, exchange_t *exchange, const msg_us
                                                    : TEXT("{\"status\":\"ok\"}"));
 }
 
+/* As RFC 9110 section 8.8.3 writes it: the version in quotes. */
+static void add_etag(exchange_t *exchange, int64_t version)
+{
+    char digits[INT_TEXT_MAX], etag[INT_TEXT_MAX + 2];
+    const text_t number = int_text(digits, version);
+    etag[0] = etag[1 + number.size] = '"';
+    memcpy(etag + 1, number.data, number.size);
+    exchange_add_header(exchange, "etag", (text_t){etag, number.size + 2});
+}
+
+static void add_location(exchange_t *exchange, const char *prefix, const uint8_t id[ID_BYTES])
+{
+    static const char users[] = "/users/";
+    enum { USERS_SIZE = sizeof(users) - 1 };
+    char location[PREFIX_MAX_BYTES + USERS_SIZE + UUID_TEXT_SIZE];
+    size_t size = strlen(prefix);
+    must(size <= PREFIX_MAX_BYTES);
+    memcpy(location, prefix, size);
+    memcpy(location + size, users, USERS_SIZE);
+    uuid_text(location + size + USERS_SIZE, id);
+    exchange_add_header(exchange, "location",
+                        (text_t){location, size + USERS_SIZE + UUID_TEXT_SIZE - 1});
+}
+
 static void answer_user(dispatcher_t *self, exchange_t *exchange, const msg_user_reply_t *reply)
 {
-    char etag[24], location[PREFIX_MAX_BYTES + 64], id[UUID_TEXT_SIZE];
-    int size = snprintf(etag, sizeof(etag), "\"%" PRId64 "\"", reply->version);
-    exchange_add_header(exchange, "etag", (text_t){etag, (size_t)size});
+    add_etag(exchange, reply->version);
     if (reply->uncounted != 0)
         exchange_add_header(exchange, "view-counted", TEXT("no"));
-    if (exchange->route->route == ROUTE_CREATE && reply->id.size == ID_BYTES) {
-        uuid_text(id, (const uint8_t *)reply->id.data);
-        size = snprintf(location, sizeof(location), "%s/users/%s", self->conf->prefix, id);
-        must(size < (int)sizeof(location));
-        exchange_add_header(exchange, "location", (text_t){location, (size_t)size});
-    }
+    if (exchange->route->route == ROUTE_CREATE && reply->id.size == ID_BYTES)
+        add_location(exchange, self->conf->prefix, (const uint8_t *)reply->id.data);
     exchange_reply(exchange, reply->body);
 }
 
