@@ -83,7 +83,7 @@ static void take_meant(replay_t *self, const msg_event_t *event)
     else {
         self->meant++;
         if (!self->counting)
-            lanes_add(&self->lanes, outgoing_event_new(event));
+            lanes_add(&self->lanes, outgoing_event_new(&self->lanes.shelf, event));
     }
 }
 
@@ -130,7 +130,7 @@ static void count_failed(replay_t *self)
     departure_t how;
     while ((event = lanes_take_left(&self->lanes, &how)) != NULL) {
         self->failed++;
-        free(event);
+        outgoing_event_free(&self->lanes.shelf, event);
     }
 }
 

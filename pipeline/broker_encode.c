@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * broker_encode.c - see broker_encode.h. The library encodes methods and properties; the frame around
- * them is ours.
+ * broker_encode.c - see broker_encode.h. All of a message is written by hand into room that was taken once: the
+ * library's encoders check each field for room again and walk a table of their own, which was a fifth of a bridge's
+ * instructions. Everything else (login, topology, all reading) is the library's.
  */
 #include "pipeline/broker_encode.h"
 
@@ -14,137 +15,179 @@ enum {
     FRAME_HEAD_BYTES = 7,    /* type, channel, size */
     FRAME_END = 0xce,        /* behind every frame */
     METHOD_ID_BYTES = 4,     /* class, method */
-    CONTENT_HEAD_BYTES = 12, /* class, weight, body size */
-    METHOD_MAX_BYTES = 640,  /* two short strings of 255 bytes and a few numbers */
-    PROPERTY_FIXED_BYTES = 2048,
+    CONTENT_HEAD_BYTES = 14, /* class, weight, body size, property flags */
+    SHORT_TEXT_MAX = 255,
+    HEADER_BYTES = 6,   /* around a header's key and value */
+    FIXED_BYTES = 128,  /* all of a publish that is no text, but the frames of its body */
+    MANDATORY = 1 << 0, /* of basic.publish */
+    MULTIPLE = 1 << 0,  /* of basic.ack and basic.nack */
+    REQUEUE = 1 << 1,   /* of basic.nack */
 };
 
-static char *put_number(char *to, uint64_t value, int bytes)
+/* --- fields: each writes one and returns what follows (AMQP 0-9-1 section 4.2.5) ------------------ */
+
+static inline char *put_number(char *to, uint64_t value, int bytes)
 {
     for (int i = bytes - 1; i >= 0; i--)
         *to++ = (char)(value >> (8 * i));
     return to;
 }
 
-static amqp_bytes_t bytes_of(text_t text)
+static inline char *put_bytes(char *to, text_t text)
 {
-    return (amqp_bytes_t){text.size, (void *)(uintptr_t)text.data};
+    if (text.size > 0)
+        memcpy(to, text.data, text.size);
+    return to + text.size;
 }
 
-/* Opens a frame with room for `most` bytes of payload and returns where the payload begins. */
-static char *begin_frame(text_buffer_t *out, int type, uint16_t channel, size_t most)
+static inline char *put_short_text(char *to, text_t text)
 {
-    char *to = text_reserve(out, FRAME_HEAD_BYTES + most + 1);
+    must(text.size <= SHORT_TEXT_MAX);
+    *to++ = (char)text.size;
+    return put_bytes(to, text);
+}
+
+/* Headers are texts, the kind `S` of a field table. */
+static char *put_headers(char *to, const broker_message_t *message)
+{
+    char *table = to;
+    to += 4; /* its size is known at its end */
+    for (size_t i = 0; i < message->header_count; i++) {
+        to = put_short_text(to, message->headers[i].key);
+        *to++ = 'S';
+        to = put_number(to, message->headers[i].value.size, 4);
+        to = put_bytes(to, message->headers[i].value);
+    }
+    put_number(table, (uint64_t)(to - table - 4), 4);
+    return to;
+}
+
+/* --- frames ------------------------------------------------------------------------------------ */
+
+/* Opens a frame; its payload follows. */
+static inline char *begin_frame(char *to, int type, uint16_t channel)
+{
     to = put_number(to, (uint64_t)type, 1);
     to = put_number(to, channel, 2);
     return to + 4; /* the size is known at its end */
 }
 
-static void end_frame(text_buffer_t *out, const char *payload, size_t size)
+static inline char *end_frame(char *frame, char *to)
 {
-    char *head = out->data + out->size;
-    must(payload == head + FRAME_HEAD_BYTES);
-    put_number(head + 3, size, 4);
-    head[FRAME_HEAD_BYTES + size] = (char)FRAME_END;
-    out->size += FRAME_HEAD_BYTES + size + 1;
+    put_number(frame + 3, (uint64_t)(to - frame - FRAME_HEAD_BYTES), 4);
+    *to++ = (char)FRAME_END;
+    return to;
 }
 
-static void put_method(text_buffer_t *out, uint16_t channel, amqp_method_number_t id, void *fields)
+static char *put_publish(char *frame, uint16_t channel, const broker_message_t *message)
 {
-    char *payload =
-        begin_frame(out, AMQP_FRAME_METHOD, channel, METHOD_ID_BYTES + METHOD_MAX_BYTES);
-    char *at = put_number(payload, id, METHOD_ID_BYTES);
-    int size = amqp_encode_method(id, fields, (amqp_bytes_t){METHOD_MAX_BYTES, at});
-    must(size >= 0);
-    end_frame(out, payload, METHOD_ID_BYTES + (size_t)size);
+    char *to = begin_frame(frame, AMQP_FRAME_METHOD, channel);
+    to = put_number(to, AMQP_BASIC_PUBLISH_METHOD, METHOD_ID_BYTES);
+    to = put_number(to, 0, 2); /* reserved */
+    to = put_short_text(to, message->exchange);
+    to = put_short_text(to, message->routing_key);
+    to = put_number(to, MANDATORY, 1);
+    return end_frame(frame, to);
 }
 
-/* Sets one property when it is there; returns the bytes it may take. */
-static size_t set_property(amqp_basic_properties_t *to, amqp_bytes_t *field, amqp_flags_t flag,
-                           text_t value)
+/* A property that is not there is left out. */
+static inline char *put_property(char *to, text_t value, unsigned flag, unsigned *flags)
 {
     if (value.size == 0)
-        return 0;
-    *field = bytes_of(value);
-    to->_flags |= flag;
-    return value.size + 1;
+        return to;
+    *flags |= flag;
+    return put_short_text(to, value);
 }
 
-static size_t set_headers(amqp_basic_properties_t *to, amqp_table_entry_t *entries,
-                          const broker_message_t *message)
+/* Properties stand in the order of their flags. */
+static char *put_content_header(char *frame, uint16_t channel, const broker_message_t *message)
 {
-    size_t bytes = 8;
-    must(message->header_count <= BROKER_PUBLISH_HEADERS_MAX);
-    for (size_t i = 0; i < message->header_count; i++) {
-        const broker_header_t *header = &message->headers[i];
-        entries[i].key = bytes_of(header->key);
-        entries[i].value.kind = AMQP_FIELD_KIND_UTF8;
-        entries[i].value.value.bytes = bytes_of(header->value);
-        bytes += header->key.size + header->value.size + 8;
+    char *head = begin_frame(frame, AMQP_FRAME_HEADER, channel);
+    char *to = head + CONTENT_HEAD_BYTES;
+    unsigned flags = 0;
+    to = put_property(to, message->content_type, AMQP_BASIC_CONTENT_TYPE_FLAG, &flags);
+    if (message->header_count > 0) {
+        flags |= AMQP_BASIC_HEADERS_FLAG;
+        to = put_headers(to, message);
     }
-    to->headers = (amqp_table_t){(int)message->header_count, entries};
-    to->_flags |= message->header_count > 0 ? AMQP_BASIC_HEADERS_FLAG : 0;
-    return bytes;
+    if (message->delivery_mode != 0) {
+        flags |= AMQP_BASIC_DELIVERY_MODE_FLAG;
+        to = put_number(to, message->delivery_mode, 1);
+    }
+    to = put_property(to, message->correlation_id, AMQP_BASIC_CORRELATION_ID_FLAG, &flags);
+    to = put_property(to, message->message_id, AMQP_BASIC_MESSAGE_ID_FLAG, &flags);
+    if (message->timestamp != 0) {
+        flags |= AMQP_BASIC_TIMESTAMP_FLAG;
+        to = put_number(to, message->timestamp, 8);
+    }
+    to = put_property(to, message->type, AMQP_BASIC_TYPE_FLAG, &flags);
+    to = put_property(to, message->app_id, AMQP_BASIC_APP_ID_FLAG, &flags);
+    head = put_number(head, AMQP_BASIC_CLASS, 2);
+    head = put_number(head, 0, 2); /* weight, unused */
+    head = put_number(head, message->body.size, 8);
+    put_number(head, flags, 2);
+    return end_frame(frame, to);
 }
 
-static void put_content_header(text_buffer_t *out, uint16_t channel,
-                               const broker_message_t *message)
+static char *put_body(char *to, uint16_t channel, size_t most, text_t body)
 {
-    amqp_table_entry_t entries[BROKER_PUBLISH_HEADERS_MAX];
-    amqp_basic_properties_t properties = {0};
-    amqp_basic_properties_t *to = &properties;
-    size_t most = PROPERTY_FIXED_BYTES + set_headers(to, entries, message);
-    most +=
-        set_property(to, &to->content_type, AMQP_BASIC_CONTENT_TYPE_FLAG, message->content_type);
-    most += set_property(to, &to->correlation_id, AMQP_BASIC_CORRELATION_ID_FLAG,
-                         message->correlation_id);
-    most += set_property(to, &to->message_id, AMQP_BASIC_MESSAGE_ID_FLAG, message->message_id);
-    most += set_property(to, &to->type, AMQP_BASIC_TYPE_FLAG, message->type);
-    most += set_property(to, &to->app_id, AMQP_BASIC_APP_ID_FLAG, message->app_id);
-    properties.delivery_mode = message->delivery_mode;
-    properties._flags |= message->delivery_mode != 0 ? AMQP_BASIC_DELIVERY_MODE_FLAG : 0;
-    properties.timestamp = message->timestamp;
-    properties._flags |= message->timestamp != 0 ? AMQP_BASIC_TIMESTAMP_FLAG : 0;
-    char *payload = begin_frame(out, AMQP_FRAME_HEADER, channel, CONTENT_HEAD_BYTES + most);
-    char *at = put_number(payload, AMQP_BASIC_CLASS, 2);
-    at = put_number(at, 0, 2); /* weight, unused */
-    at = put_number(at, message->body.size, 8);
-    int size = amqp_encode_properties(AMQP_BASIC_CLASS, &properties, (amqp_bytes_t){most, at});
-    must(size >= 0);
-    end_frame(out, payload, CONTENT_HEAD_BYTES + (size_t)size);
-}
-
-static void put_body(text_buffer_t *out, uint16_t channel, size_t frame_max, text_t body)
-{
-    size_t most = frame_max - FRAME_HEAD_BYTES - 1;
     for (size_t done = 0; done < body.size;) {
         size_t size = body.size - done < most ? body.size - done : most;
-        char *payload = begin_frame(out, AMQP_FRAME_BODY, channel, size);
-        memcpy(payload, body.data + done, size);
-        end_frame(out, payload, size);
+        char *frame = to;
+        to = begin_frame(frame, AMQP_FRAME_BODY, channel);
+        to = put_bytes(to, (text_t){body.data + done, size});
+        to = end_frame(frame, to);
         done += size;
     }
+    return to;
+}
+
+/* --- messages ---------------------------------------------------------------------------------- */
+
+/* Bytes that its frames may take. */
+static size_t most_bytes(const broker_message_t *message, size_t body_most)
+{
+    size_t bytes = FIXED_BYTES + message->exchange.size + message->routing_key.size +
+                   message->content_type.size + message->correlation_id.size +
+                   message->message_id.size + message->type.size + message->app_id.size;
+    for (size_t i = 0; i < message->header_count; i++)
+        bytes += HEADER_BYTES + message->headers[i].key.size + message->headers[i].value.size;
+    return bytes + message->body.size +
+           (message->body.size / body_most + 1) * (FRAME_HEAD_BYTES + 1);
 }
 
 void broker_encode_publish(text_buffer_t *out, uint16_t channel, size_t frame_max,
                            const broker_message_t *message)
 {
-    amqp_basic_publish_t publish = {.exchange = bytes_of(message->exchange),
-                                    .routing_key = bytes_of(message->routing_key),
-                                    .mandatory = 1};
-    put_method(out, channel, AMQP_BASIC_PUBLISH_METHOD, &publish);
-    put_content_header(out, channel, message);
-    put_body(out, channel, frame_max, message->body);
+    size_t body_most = frame_max - FRAME_HEAD_BYTES - 1;
+    size_t most = most_bytes(message, body_most);
+    must(message->header_count <= BROKER_PUBLISH_HEADERS_MAX);
+    char *begin = text_reserve(out, most);
+    char *to = put_publish(begin, channel, message);
+    to = put_content_header(to, channel, message);
+    to = put_body(to, channel, body_most, message->body);
+    must((size_t)(to - begin) <= most);
+    out->size += (size_t)(to - begin);
+}
+
+/* basic.ack and basic.nack: a tag and bits. */
+static void put_outcome(text_buffer_t *out, uint16_t channel, amqp_method_number_t method,
+                        uint64_t tag, unsigned bits)
+{
+    char *begin = text_reserve(out, FIXED_BYTES);
+    char *to = begin_frame(begin, AMQP_FRAME_METHOD, channel);
+    to = put_number(to, method, METHOD_ID_BYTES);
+    to = put_number(to, tag, 8);
+    to = put_number(to, bits, 1);
+    out->size += (size_t)(end_frame(begin, to) - begin);
 }
 
 void broker_encode_ack(text_buffer_t *out, uint16_t channel, uint64_t tag, bool multiple)
 {
-    amqp_basic_ack_t ack = {.delivery_tag = tag, .multiple = multiple};
-    put_method(out, channel, AMQP_BASIC_ACK_METHOD, &ack);
+    put_outcome(out, channel, AMQP_BASIC_ACK_METHOD, tag, multiple ? MULTIPLE : 0);
 }
 
 void broker_encode_requeue(text_buffer_t *out, uint16_t channel, uint64_t tag)
 {
-    amqp_basic_nack_t nack = {.delivery_tag = tag, .requeue = 1};
-    put_method(out, channel, AMQP_BASIC_NACK_METHOD, &nack);
+    put_outcome(out, channel, AMQP_BASIC_NACK_METHOD, tag, REQUEUE);
 }

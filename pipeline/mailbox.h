@@ -46,6 +46,9 @@ enum { WAIT_MAIL = 1, WAIT_FD = 2 };
  * interrupting signal. Errors and hang-ups of fd count as WAIT_FD. */
 int mailbox_wait(mailbox_t *self, int fd, short fd_events, int timeout_ms);
 
+/* Sleeps for so many milliseconds, whatever arrives, so that it gathers. */
+void mailbox_pause(mailbox_t *self, int ms);
+
 /* Takes the next frame without waiting and points the reader at it; the frame lives until the next
  * call or mailbox_close. False: there is none. */
 bool mailbox_receive(mailbox_t *self, frame_reader_t *reader);

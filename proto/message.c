@@ -3,6 +3,7 @@
  */
 #include "proto/message.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "proto/errors.h"
@@ -120,16 +121,29 @@ typedef struct cursor {
     const uint8_t *at, *end;
 } cursor_t;
 
-static uint64_t big_endian(const uint8_t *at, size_t bytes)
+/* bytes: 1, 2, 4 or 8. */
+static inline uint64_t big_endian(const uint8_t *at, size_t bytes)
 {
-    uint64_t value = 0;
-    for (size_t i = 0; i < bytes; i++)
-        value = value << 8 | at[i];
-    return value;
+    uint16_t two;
+    uint32_t four;
+    uint64_t eight;
+    switch (bytes) {
+    case 1:
+        return at[0];
+    case 2:
+        memcpy(&two, at, sizeof(two));
+        return be16toh(two);
+    case 4:
+        memcpy(&four, at, sizeof(four));
+        return be32toh(four);
+    default:
+        memcpy(&eight, at, sizeof(eight));
+        return be64toh(eight);
+    }
 }
 
 /* False: there is none within the frame. msgpack specification, "Formats". */
-static bool take_scalar(cursor_t *cursor, scalar_t *out)
+static inline bool take_scalar(cursor_t *cursor, scalar_t *out)
 {
     static const struct {
         uint8_t kind, bytes; /* of the number behind the code; before a text that is its size */

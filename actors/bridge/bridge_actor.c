@@ -23,10 +23,15 @@
 #include "proto/errors.h"
 
 enum {
-    CREDIT = 4096,        /* events held at most: four windows, so that lanes can be passed over */
-    CREDIT_BATCH = 256,   /* given back at once, or what there is with the positions */
-    BURST = 64,           /* publishes in one write */
-    REPORT_EVERY_MS = 10, /* positions and credit, while there are any */
+    CREDIT = 4096,      /* events held at most: four windows, so that lanes can be passed over */
+    CREDIT_BATCH = 256, /* given back at once, or what there is with the positions */
+    BURST_LEAST = 64,   /* publishes in one write, when there is more to do */
+    BURST_MOST = 256,
+    TURN_EVERY_MS = 1,      /* at most, so that what comes from both sides gathers */
+    BUSY_TURN_EVERY_MS = 5, /* with BUSY_IN_FLIGHT events or more in flight */
+    BUSY_IN_FLIGHT = 16,
+    REPORT_EVERY_MS =
+        20, /* positions and credit, while there are any; the store saves no more often */
     TELL_EVERY_MS = 1000, /* how it is */
     YIELD_EVERY_MS = 1000,
     COMPLAIN_EVERY_MS =
@@ -84,6 +89,7 @@ typedef struct bridge {
     bool state_changed;                             /* and the store was not told */
     int64_t tell_ms;                                /* monotonic: when to tell it of counts next */
     int64_t yield_ms;                               /* monotonic: when a lane may yield next */
+    int64_t turn_ms;                                /* monotonic: when the last turn began */
 } bridge_t;
 
 static void set_state(bridge_t *self, bridge_state_t next, const char *reason)
@@ -170,7 +176,7 @@ static void give_back(bridge_t *self, outgoing_event_t *event, const departure_t
     self->credit++;
     self->credit_bytes += event->bytes;
     progress_confirmed(&self->progress, event);
-    free(event);
+    outgoing_event_free(&self->lanes.shelf, event);
 }
 
 /* When all it may hold waits for the broker to take it, one lane goes once in a while, so that others
@@ -269,8 +275,10 @@ static bool read_broker(bridge_t *self)
 static int fill_burst(bridge_t *self)
 {
     outgoing_event_t *event;
+    size_t room = confirm_window_room(&self->window);
+    int most = room < BURST_MOST ? (int)room : BURST_MOST;
     int count = 0;
-    while (count < BURST && (event = lanes_next(&self->lanes)) != NULL) {
+    while (count < most && (event = lanes_next(&self->lanes)) != NULL) {
         event_message_t made;
         event_message_make(&made, event, &self->conf, self->source);
         uint64_t tag = broker_publish(self->broker, &made.message);
@@ -290,7 +298,7 @@ static void publish(bridge_t *self)
 {
     detail_t detail = {{0}};
     lanes_wake(&self->lanes, clock_mono_ms());
-    while (broker_unsent(self->broker) == 0 && confirm_window_room(&self->window) >= BURST &&
+    while (broker_unsent(self->broker) == 0 && confirm_window_room(&self->window) >= BURST_LEAST &&
            fill_burst(self) > 0) {
         int error = broker_flush(self->broker, &detail);
         if (error != 0) {
@@ -389,7 +397,7 @@ static void on_event(void *state, const message_t *message)
     if (!self->is_for_us)
         return;
     must(self->lanes.events < CREDIT);
-    outgoing_event_t *event = outgoing_event_new(&message->event);
+    outgoing_event_t *event = outgoing_event_new(&self->lanes.shelf, &message->event);
     progress_add(&self->progress, event);
     lanes_add(&self->lanes, event);
 }
@@ -462,6 +470,17 @@ static void end_when_drained(bridge_t *self, int64_t now_ms)
                       : "deadline; what is not confirmed goes again at the next start");
 }
 
+/* A turn costs a dozen system calls, and under load each commit and each confirm would begin one. What comes first after a
+ * while finds the pause over. */
+static void let_gather(bridge_t *self)
+{
+    bool busy = self->lanes.in_flight >= BUSY_IN_FLIGHT;
+    int64_t early_ms =
+        self->turn_ms + (busy ? BUSY_TURN_EVERY_MS : TURN_EVERY_MS) - clock_mono_ms();
+    if (self->state == BRIDGE_PUBLISHING && early_ms > 0)
+        mailbox_pause(self->self.mailbox, (int)early_ms);
+}
+
 static void await_anything(bridge_t *self)
 {
     bool connected = self->broker != NULL;
@@ -473,6 +492,7 @@ static void await_anything(bridge_t *self)
 static void run_turn(bridge_t *self)
 {
     int64_t now_ms = clock_mono_ms();
+    self->turn_ms = now_ms;
     actor_read_mail(&self->self, &self->reader, handlers, self);
     if (self->state == BRIDGE_DOWN)
         connect_broker(self);
@@ -484,8 +504,10 @@ static void run_turn(bridge_t *self)
     give_back_lanes(self, now_ms);
     report(self, now_ms, false);
     end_when_drained(self, now_ms);
-    if (self->state != BRIDGE_ENDED)
-        await_anything(self);
+    if (self->state == BRIDGE_ENDED)
+        return;
+    let_gather(self);
+    await_anything(self);
 }
 
 static int run_bridge(void *state, detail_t *detail)

@@ -24,7 +24,7 @@ typedef struct bridge_conf {
     int heartbeat_s;           /* 0: BROKER_HEARTBEAT_S */
     broker_topology_t topology;
     const char *application_id;
-    bool full_headers; /* with the CloudEvents ones */
+    bool full_headers; /* with the CloudEvents ones; else only the sequence of them */
 } bridge_conf_t;
 
 /* conf: bridge_conf_t. Its init does not need the broker. */

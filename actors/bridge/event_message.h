@@ -9,14 +9,14 @@
 #include "actors/bridge/outgoing_event.h"
 #include "proto/uuid7.h"
 
-enum { EVENT_HEADERS_MAX = 10, SEQUENCE_TEXT_SIZE = 24 };
+enum { EVENT_HEADERS_MAX = 10 };
 
 /* The message and what its texts point to, besides the event and the conf. */
 typedef struct event_message {
     broker_message_t message;
     broker_header_t headers[EVENT_HEADERS_MAX];
     char id[UUID_TEXT_SIZE], subject[UUID_TEXT_SIZE];
-    char time[TIME_TEXT_SIZE], sequence[SEQUENCE_TEXT_SIZE];
+    char time[TIME_TEXT_SIZE], sequence[INT_TEXT_MAX];
 } event_message_t;
 
 /* source: the CloudEvents source, "/" and the application id. */

@@ -24,17 +24,40 @@ static lane_t *find_lane(lanes_t *self, const uint8_t user_id[ID_BYTES])
     return lane;
 }
 
+static lane_t *take_spare(lanes_t *self)
+{
+    lane_t *lane = self->spare;
+    if (lane != NULL) {
+        self->spare = lane->bucket_next;
+        self->spare_count--;
+        return lane;
+    }
+    lane = malloc(sizeof(*lane));
+    must(lane != NULL);
+    return lane;
+}
+
+static void keep_spare(lanes_t *self, lane_t *lane)
+{
+    if (self->spare_count == LANES_SPARE_MAX) {
+        free(lane);
+        return;
+    }
+    lane->bucket_next = self->spare;
+    self->spare = lane;
+    self->spare_count++;
+}
+
 static lane_t *lane_of(lanes_t *self, const uint8_t user_id[ID_BYTES])
 {
     lane_t **bucket = bucket_of(self, user_id);
     lane_t *lane = find_lane(self, user_id);
     if (lane != NULL)
         return lane;
-    lane = calloc(1, sizeof(*lane));
-    must(lane != NULL);
+    lane = take_spare(self);
+    *lane = (lane_t){.bucket_next = *bucket,
+                     .backoff = {.base_ms = PARK_BASE_MS, .cap_ms = PARK_CAP_MS}};
     memcpy(lane->user_id, user_id, ID_BYTES);
-    lane->backoff = (backoff_t){.base_ms = PARK_BASE_MS, .cap_ms = PARK_CAP_MS};
-    lane->bucket_next = *bucket;
     *bucket = lane;
     return lane;
 }
@@ -103,7 +126,7 @@ static void free_lane(lanes_t *self, lane_t *lane)
     while (*at != lane)
         at = &(*at)->bucket_next;
     *at = lane->bucket_next;
-    free(lane);
+    keep_spare(self, lane);
 }
 
 static void set_in_flight(lanes_t *self, outgoing_event_t *event, bool in_flight)
@@ -287,7 +310,7 @@ void lanes_confirmed(lanes_t *self, outgoing_event_t *event)
     set_in_flight(self, event, false);
     unlink_event(self, event);
     forget_failure(lane, event);
-    free(event);
+    outgoing_event_free(&self->shelf, event);
     self->confirmed++;
     lane->own++;
     if (lane->first == NULL) {
@@ -428,10 +451,9 @@ void lanes_open(lanes_t *self, const uint8_t user_id[ID_BYTES])
 
 static void free_all(lanes_t *self, lane_t *lane)
 {
-    (void)self;
     for (outgoing_event_t *event = lane->first, *next; event != NULL; event = next) {
         next = event->lane_next;
-        free(event);
+        outgoing_event_free(&self->shelf, event);
     }
     free(lane);
 }
@@ -439,5 +461,8 @@ static void free_all(lanes_t *self, lane_t *lane)
 void lanes_fini(lanes_t *self)
 {
     each_lane(self, free_all);
+    while (self->spare != NULL)
+        free(take_spare(self));
+    event_shelf_fini(&self->shelf);
     lanes_init(self);
 }

@@ -21,6 +21,7 @@
 
 enum {
     LANE_BUCKETS = 4096,
+    LANES_SPARE_MAX = 1024, /* kept for users to come: most lanes hold one event, for a moment */
     PARK_BASE_MS = 100,
     PARK_CAP_MS = 30000,
     LANE_TRIES = 5, /* counted failures in a row with which a lane leaves */
@@ -66,6 +67,9 @@ typedef struct lanes {
     lane_t *ready_first, *ready_last;
     lane_t *parked; /* in no order: there are few, or all of them at once */
     lane_t *left_first, *left_last;
+    lane_t *spare; /* linked by bucket_next */
+    size_t spare_count;
+    event_shelf_t shelf;  /* for outgoing_event_new; takes the events that are done */
     int64_t next_wake_ms; /* of the first lane that is to be woken; INT64_MAX: none is parked */
     int64_t confirmed;    /* events, ever */
     size_t events, in_flight, parked_count;
@@ -106,7 +110,7 @@ typedef struct departure {
 } departure_t;
 
 /* The next event to be given back, those of a lane in order; NULL: there is none. It is the caller's
- * to free. */
+ * to free, by outgoing_event_free with the shelf. */
 outgoing_event_t *lanes_take_left(lanes_t *self, departure_t *how);
 
 /* Nothing is in flight and every lane is parked, so that nothing can move: the one that holds most

@@ -16,18 +16,49 @@ static text_t keep(char **at, text_t text)
     return kept;
 }
 
-outgoing_event_t *outgoing_event_new(const msg_event_t *message)
+static outgoing_event_t *take_slot(event_shelf_t *shelf)
+{
+    outgoing_event_t *event = shelf->spare;
+    if (event == NULL)
+        return malloc(EVENT_SLOT_BYTES);
+    shelf->spare = event->lane_next;
+    shelf->count--;
+    return event;
+}
+
+void outgoing_event_free(event_shelf_t *shelf, outgoing_event_t *event)
+{
+    if (!event->has_slot || shelf->count == EVENT_SPARE_MAX) {
+        free(event);
+        return;
+    }
+    event->lane_next = shelf->spare;
+    shelf->spare = event;
+    shelf->count++;
+}
+
+void event_shelf_fini(event_shelf_t *shelf)
+{
+    while (shelf->spare != NULL)
+        free(take_slot(shelf));
+    must(shelf->count == 0);
+}
+
+outgoing_event_t *outgoing_event_new(event_shelf_t *shelf, const msg_event_t *message)
 {
     size_t texts = message->request_id.size + message->traceparent.size + message->tracestate.size +
                    message->body.size;
-    outgoing_event_t *self = malloc(sizeof(*self) + texts);
+    size_t bytes = sizeof(outgoing_event_t) + texts;
+    bool has_slot = shelf != NULL && bytes <= EVENT_SLOT_BYTES;
+    outgoing_event_t *self = has_slot ? take_slot(shelf) : malloc(bytes);
     must(self != NULL);
     *self = (outgoing_event_t){.position = message->position,
                                .sequence = message->sequence,
                                .created_us = message->created_us,
                                .bytes = event_bytes(message),
                                .partition = (unsigned)message->partition,
-                               .kind = (event_kind_t)message->kind};
+                               .kind = (event_kind_t)message->kind,
+                               .has_slot = has_slot};
     memcpy(self->id, message->id.data, ID_BYTES);
     memcpy(self->user_id, message->user_id.data, ID_BYTES);
     char *at = (char *)(self + 1);

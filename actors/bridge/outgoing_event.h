@@ -26,11 +26,29 @@ struct outgoing_event {
     unsigned round;                /* lanes.c: of its lane when it was published */
     bool in_flight;                /* lanes.c: published, its outcome not yet known */
     bool has_failed;               /* lanes.c */
+    bool has_slot;                 /* its memory is of EVENT_SLOT_BYTES */
 
     outgoing_event_t *partition_next, *partition_before; /* progress.c: by position */
 };
 
-/* Copies the message into one allocation, for free(). */
-outgoing_event_t *outgoing_event_new(const msg_event_t *message);
+/* Memory of events that are done, for those to come: most are of about one size, and a thousand of them are in flight, which
+ * is more than malloc keeps at hand. Zero-initialised is empty. */
+typedef struct event_shelf {
+    outgoing_event_t *spare; /* linked by lane_next */
+    size_t count;
+} event_shelf_t;
+
+enum {
+    EVENT_SLOT_BYTES = 1024, /* an event that fits has a place of the shelf, a larger one its own */
+    EVENT_SPARE_MAX = 1024,  /* places kept */
+};
+
+/* Copies the message into one allocation, from the shelf or for it. shelf NULL: for free(). */
+outgoing_event_t *outgoing_event_new(event_shelf_t *shelf, const msg_event_t *message);
+
+/* One that was made with the shelf, or with none. */
+void outgoing_event_free(event_shelf_t *shelf, outgoing_event_t *event);
+
+void event_shelf_fini(event_shelf_t *shelf);
 
 #endif

@@ -74,7 +74,8 @@ def test_settings_name_things(start, broker: Broker) -> None:
                    json={"email": "ada@example.org", "first_name": "Ada", "last_name": "Byron"})
     message = broker.take(1)[0]
     assert message.properties.app_id == "people-service"
-    assert message.properties.headers == {"traceparent": TRACEPARENT}
+    assert message.properties.headers == {"traceparent": TRACEPARENT, "cloudEvents_sequence": "1"}
+    assert message.properties.type == "user.create"
     assert UUID7.match(message.properties.message_id)
 
 

@@ -300,6 +300,13 @@ int mailbox_wait(mailbox_t *self, int fd, short fd_events, int timeout_ms)
     return got;
 }
 
+void mailbox_pause(mailbox_t *self, int ms)
+{
+    (void)self;
+    if (!step())
+        task_sleep((int64_t)ms * 1000);
+}
+
 static bool receive_stop(frame_reader_t *to)
 {
     static frame_t stop; /* made once, never changed */

@@ -1,8 +1,9 @@
-/* rooms: pipeline proto */
+/* rooms: pipeline proto PkgConfig::RABBITMQ */
 /* SPDX-License-Identifier: Apache-2.0
  * The frames of a publish, taken apart by hand (AMQP 0-9-1 section 4.2). */
 #include "pipeline/broker_encode.h"
 
+#include <amqp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -80,6 +81,67 @@ static void a_publish_is_a_method_a_header_and_a_body(void **state)
     text_buffer_fini(&out);
 }
 
+static void expect_bytes(amqp_bytes_t got, const char *expected)
+{
+    assert_int_equal(got.len, strlen(expected));
+    assert_memory_equal(got.bytes, expected, got.len);
+}
+
+/* All of them, read back by the library. */
+static void properties_are_what_the_library_reads(void **state)
+{
+    char value[700];
+    const broker_header_t headers[] = {{TEXT("cloudEvents_sequence"), TEXT("42")},
+                                       {TEXT("empty"), {value, 0}},
+                                       {TEXT("k"), {value, sizeof(value)}}};
+    const broker_message_t message = {.routing_key = TEXT("user"),
+                                      .content_type = TEXT("application/json"),
+                                      .app_id = TEXT("app"),
+                                      .message_id = TEXT("m-1"),
+                                      .type = TEXT("user.read"),
+                                      .correlation_id = TEXT("request"),
+                                      .timestamp = UINT64_C(1763933988),
+                                      .delivery_mode = 2,
+                                      .headers = headers,
+                                      .header_count = 3};
+    text_buffer_t out = {0};
+    size_t offset = 0;
+    amqp_pool_t pool;
+    void *decoded = NULL;
+    (void)state;
+    memset(value, 'v', sizeof(value));
+    init_amqp_pool(&pool, 4096);
+    broker_encode_publish(&out, 1, FRAME_MAX, &message);
+    next_frame(&out, &offset);
+    frame_view_t header = next_frame(&out, &offset);
+    assert_int_equal(offset, out.size); /* no body, no frame of it */
+    const amqp_bytes_t encoded = {header.size - 12, (void *)(uintptr_t)(header.payload + 12)};
+    assert_int_equal(amqp_decode_properties(60, &pool, encoded, &decoded), 0);
+    const amqp_basic_properties_t *got = decoded;
+    expect_bytes(got->content_type, "application/json");
+    expect_bytes(got->app_id, "app");
+    expect_bytes(got->message_id, "m-1");
+    expect_bytes(got->type, "user.read");
+    expect_bytes(got->correlation_id, "request");
+    assert_true(got->timestamp == message.timestamp);
+    assert_int_equal(got->delivery_mode, 2);
+    assert_int_equal(got->_flags, AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_APP_ID_FLAG |
+                                      AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_TYPE_FLAG |
+                                      AMQP_BASIC_CORRELATION_ID_FLAG | AMQP_BASIC_TIMESTAMP_FLAG |
+                                      AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_HEADERS_FLAG);
+    assert_int_equal(got->headers.num_entries, 3);
+    for (int i = 0; i < 3; i++) {
+        const amqp_table_entry_t *entry = &got->headers.entries[i];
+        assert_int_equal(entry->value.kind, AMQP_FIELD_KIND_UTF8);
+        assert_true(text_equal((text_t){entry->key.bytes, entry->key.len}, headers[i].key));
+        assert_true(
+            text_equal((text_t){entry->value.value.bytes.bytes, entry->value.value.bytes.len},
+                       headers[i].value));
+    }
+    empty_amqp_pool(&pool);
+    text_buffer_fini(&out);
+}
+
 /* Sizes around what one and two body frames hold. */
 static void a_large_body_is_cut_into_frames(void **state)
 {
@@ -141,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_publish_is_a_method_a_header_and_a_body),
+        cmocka_unit_test(properties_are_what_the_library_reads),
         cmocka_unit_test(a_large_body_is_cut_into_frames),
         cmocka_unit_test(an_ack_names_its_delivery),
         cmocka_unit_test(a_requeue_is_a_nack_of_one),

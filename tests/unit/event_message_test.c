@@ -29,7 +29,7 @@ static outgoing_event_t *event_with(text_t traceparent, text_t tracestate)
                                  .traceparent = traceparent,
                                  .tracestate = tracestate,
                                  .body = TEXT("{\"a\": 1}")};
-    return outgoing_event_new(&message);
+    return outgoing_event_new(NULL, &message);
 }
 
 static void expect(text_t got, const char *expected)
@@ -77,7 +77,7 @@ static void properties_and_headers_are_as_promised(void **state)
     free(event);
 }
 
-static void minimal_headers_keep_the_trace(void **state)
+static void minimal_headers_keep_the_sequence_and_the_trace(void **state)
 {
     outgoing_event_t *event = event_with(TEXT("00-trace"), (text_t){NULL, 0});
     event_message_t made;
@@ -85,8 +85,9 @@ static void minimal_headers_keep_the_trace(void **state)
     conf.full_headers = false;
     event_message_make(&made, event, &conf, "/app");
     conf.full_headers = true;
-    assert_int_equal(made.message.header_count, 1);
-    expect_header(&made.message, 0, "traceparent", "00-trace");
+    assert_int_equal(made.message.header_count, 2);
+    expect_header(&made.message, 0, "cloudEvents_sequence", "42");
+    expect_header(&made.message, 1, "traceparent", "00-trace");
     expect(made.message.message_id, ID);
     free(event);
 }
@@ -95,7 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(properties_and_headers_are_as_promised),
-        cmocka_unit_test(minimal_headers_keep_the_trace),
+        cmocka_unit_test(minimal_headers_keep_the_sequence_and_the_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

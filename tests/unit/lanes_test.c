@@ -41,7 +41,7 @@ static outgoing_event_t *add(char user, event_kind_t kind)
                                  .user_id = {user_id, ID_BYTES},
                                  .request_id = TEXT("r"),
                                  .body = TEXT("{}")};
-    outgoing_event_t *event = outgoing_event_new(&message);
+    outgoing_event_t *event = outgoing_event_new(NULL, &message);
     lanes_add(&lanes, event);
     return event;
 }
@@ -625,6 +625,36 @@ static void whatever_happens_the_rule_holds_and_nothing_is_lost(void **state)
     assert_null(lanes_next(&lanes));
 }
 
+/* A lane that is gone serves another user, with nothing of the former left; and not all are kept. */
+static void lanes_of_the_past_serve_again(void **state)
+{
+    enum { USERS = LANES_SPARE_MAX + 10 };
+    static outgoing_event_t *events[USERS];
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < USERS; i++) {
+            uint8_t user_id[ID_BYTES] = {(uint8_t)round};
+            memcpy(user_id + 8, &i, sizeof(i));
+            const msg_event_t message = {.position = ++position,
+                                         .kind = EVENT_USER_UPDATE,
+                                         .sequence = 1,
+                                         .id = {(const char *)user_id, ID_BYTES},
+                                         .user_id = {(const char *)user_id, ID_BYTES},
+                                         .request_id = TEXT("r"),
+                                         .body = TEXT("{}")};
+            events[i] = outgoing_event_new(&lanes.shelf, &message);
+            lanes_add(&lanes, events[i]);
+        }
+        for (size_t i = 0; i < USERS; i++)
+            assert_ptr_equal(lanes_next(&lanes), events[i]);
+        assert_null(lanes_next(&lanes));
+        for (size_t i = 0; i < USERS; i++)
+            lanes_confirmed(&lanes, events[i]);
+        assert_int_equal(lanes.spare_count, LANES_SPARE_MAX);
+        assert_int_equal(lanes.shelf.count, EVENT_SPARE_MAX);
+    }
+}
+
 #define WITH_LANES(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -654,6 +684,7 @@ int main(void)
         WITH_LANES(a_write_in_flight_holds_a_closed_lane),
         WITH_LANES(a_parked_lane_can_be_closed),
         WITH_LANES(the_fullest_need_not_be_the_last),
+        WITH_LANES(lanes_of_the_past_serve_again),
         WITH_LANES(whatever_happens_the_rule_holds_and_nothing_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
