@@ -628,11 +628,11 @@ static void whatever_happens_the_rule_holds_and_nothing_is_lost(void **state)
 /* A lane that is gone serves another user, with nothing of the former left; and not all are kept. */
 static void lanes_of_the_past_serve_again(void **state)
 {
-    enum { USERS = LANES_SPARE_MAX + 10 };
-    static outgoing_event_t *events[USERS];
+    enum { STRANGERS = LANES_SPARE_MAX + 10 };
+    static outgoing_event_t *events[STRANGERS];
     (void)state;
     for (int round = 0; round < 2; round++) {
-        for (uint32_t i = 0; i < USERS; i++) {
+        for (uint32_t i = 0; i < STRANGERS; i++) {
             uint8_t user_id[ID_BYTES] = {(uint8_t)round};
             memcpy(user_id + 8, &i, sizeof(i));
             const msg_event_t message = {.position = ++position,
@@ -645,10 +645,10 @@ static void lanes_of_the_past_serve_again(void **state)
             events[i] = outgoing_event_new(&lanes.shelf, &message);
             lanes_add(&lanes, events[i]);
         }
-        for (size_t i = 0; i < USERS; i++)
+        for (size_t i = 0; i < STRANGERS; i++)
             assert_ptr_equal(lanes_next(&lanes), events[i]);
         assert_null(lanes_next(&lanes));
-        for (size_t i = 0; i < USERS; i++)
+        for (size_t i = 0; i < STRANGERS; i++)
             lanes_confirmed(&lanes, events[i]);
         assert_int_equal(lanes.spare_count, LANES_SPARE_MAX);
         assert_int_equal(lanes.shelf.count, EVENT_SPARE_MAX);
