@@ -5,8 +5,11 @@
 --   read [USERS]    goes around the first 1,000 that `create` made, or so many; not the very first, which wrk asks for
 --                   and does not send
 --   read_filled USERS   any of the users that bench/fill made
+--   same PATH       one path, always
+-- A second argument, behind the first, is a pause of each connection before a request, in milliseconds.
 local count = 0
 local users = 1000
+local path
 local headers = {["Content-Type"] = "application/json"}
 local make
 
@@ -31,10 +34,19 @@ local function read_filled()
   return wrk.format("GET", string.format("/users/%08x-%d@example.org", number * 83886043 % 4294967291, number))
 end
 
+local function same()
+  return wrk.format("GET", path)
+end
+
 function init(arguments)
-  make = ({create = create, scatter = scatter, read = read, read_filled = read_filled})[arguments[1]]
-  users = tonumber(arguments[2] or users)
+  make = ({create = create, scatter = scatter, read = read, read_filled = read_filled, same = same})[arguments[1]]
+  users = tonumber(arguments[2]) or users
+  path = arguments[2]
   math.randomseed(os.time())
+  local pause = tonumber(arguments[3] or 0)
+  if pause > 0 then
+    function delay() return pause end
+  end
 end
 
 function request()

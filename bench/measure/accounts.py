@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 OTHERS_MAX = 0.10
 TICK = 1 / os.sysconf("SC_CLK_TCK")
-PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
+PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
 RULE = (f"a run counts when all other processes together used at most {OTHERS_MAX:.0%} of the CPU time of ours "
         "(bench, load, service, worker, broker)")
 
@@ -52,8 +52,8 @@ def busy_seconds(stat: str) -> float:
     return (user + nice + system + irq + softirq + steal) * TICK
 
 
-def resident_mib(pid: int) -> float:
-    return int(pathlib.Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE_MIB
+def resident_mb(pid: int) -> float:
+    return int(pathlib.Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE_MB
 
 
 def tree(pid: int) -> list[int]:

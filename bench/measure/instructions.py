@@ -157,6 +157,12 @@ def total(by_object: dict[str, float]) -> float:
     return sum(by_object.values())
 
 
+def shares(by_object: dict[str, float]) -> list[str]:
+    """The largest, as text."""
+    largest = sorted(by_object.items(), key=lambda pair: -pair[1])[:7]
+    return [f"{name.split('.so')[0]} {cost / total(by_object):.0%}" for name, cost in largest]
+
+
 # --- the record ---------------------------------------------------------------------------------------------------
 
 

@@ -47,7 +47,7 @@ def run(accept: bool) -> int:
         good = good and fine
         print(f"{what.upper():18} {figure:10,.0f} {instructions.median_of(samples, what)[1]:8.2%} {recorded[what]:10,.0f}"
               f" {figure / recorded[what] - 1:+8.1%}  {'ok' if fine else 'short'}")
-        print("  of them: " + ", ".join(shares(samples[0][what])))
+        print("  of them: " + ", ".join(instructions.shares(samples[0][what])))
     if not same:
         print(f"recorded with {recorded_on};\nhere          {on}: a rise of {instructions.RISE_MAX_ELSEWHERE:.0%} fails, not of"
               f" {instructions.RISE_MAX:.0%}. bench/run --quick --accept records what this machine counts.")
@@ -55,10 +55,3 @@ def run(accept: bool) -> int:
         print("A request takes more instructions than recorded. If that is the price of something wanted:"
               " bench/run --quick --accept, and say why in the commit.", file=sys.stderr)
     return 0 if good else 1
-
-
-def shares(by_object: dict[str, float]) -> list[str]:
-    """The largest, as text."""
-    whole = instructions.total(by_object)
-    largest = sorted(by_object.items(), key=lambda pair: -pair[1])[:7]
-    return [f"{name.split('.so')[0]} {cost / whole:.0%}" for name, cost in largest]

@@ -40,5 +40,5 @@ def test_own_work_is_not_others():
 def test_threads_and_memory_of_this_process():
     threads = accounts.thread_seconds(os.getpid())
     assert sum(map(sum, threads.values())) <= accounts.cpu_seconds(os.getpid()) + 2 * TICK * len(threads)
-    assert 1 < accounts.resident_mib(os.getpid()) < 10000
+    assert 1 < accounts.resident_mb(os.getpid()) < 10000
     assert os.getpid() in accounts.tree(os.getppid())
