@@ -265,6 +265,17 @@ static int find_config(const char **path, int flag_count, char *const *flags,
     return 0;
 }
 
+/* A name that is no setting's has no row that says whether its value may be shown: it is taken for a misspelt
+ * secret when it sounds like one, and so is a URL, which may have credentials. */
+static bool looks_secret(const char *key, const char *value)
+{
+    static const char *const words[] = {"url", "pass", "key", "token", "secret", "credential"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcasestr(key, words[i]) != NULL)
+            return true;
+    return strstr(value, "://") != NULL;
+}
+
 static int set_file_scalar(void *argument, const char *key, const char *value, const char *source,
                            detail_t *detail)
 {
@@ -272,7 +283,7 @@ static int set_file_scalar(void *argument, const char *key, const char *value, c
     if (row == NULL)
         return detail_set(detail, ERR_BAD_SETTING,
                           "setting %s: there is no such setting ('%s' from %s); --help lists them",
-                          key, value, source);
+                          key, looks_secret(key, value) ? "(hidden)" : value, source);
     return set(argument, row, value, source, detail);
 }
 

@@ -14,6 +14,12 @@ from harness.broker import Broker  # noqa: E402
 from harness.service import Process, Server, Worker  # noqa: E402
 
 LOG_LINES_SHOWN = 60
+# Minutes in all: they begin first, so that no worker is left with them when the others have ended.
+LONG = ("test_parked.py", "test_lanes.py", "test_broker_connection.py", "test_broker_faults.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(scope="session")

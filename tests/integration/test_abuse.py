@@ -12,6 +12,8 @@ import pytest
 from harness.broker import Broker
 from harness.service import Server
 
+pytestmark = pytest.mark.xdist_group("abuse")  # one service for all, and the last test looks back at them
+
 SEED = int(os.environ.get("ABUSE_SEED", "20261124"))
 MUTANTS = 400
 GOOD = json.dumps({"email": "bob@example.org", "first_name": "Bob", "last_name": "Builder"}).encode()

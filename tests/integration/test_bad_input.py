@@ -11,6 +11,8 @@ import pytest
 from harness.broker import Broker
 from harness.service import Server
 
+pytestmark = pytest.mark.xdist_group("bad_input")  # one service for all
+
 JSON = {"Content-Type": "application/json"}
 GOOD = {"email": "bob@example.org", "first_name": "Bob", "last_name": "Builder"}
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The connection to the broker under everything that a network, a resolver and a broker can do to it."""
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -125,10 +126,29 @@ def test_a_bad_list_is_refused_at_the_start(urls: str, says: str) -> None:
         assert says in done.stderr and "secret" not in done.stderr
 
 
-def test_the_check_takes_the_first_that_answers(broker: Broker, tmp_path: pathlib.Path) -> None:
-    done = run("check", RABBIT_MQ_URL=f"amqp://127.0.0.1:1/,{broker.url}",
-               DATABASE_URL=f"sqlite:{tmp_path}/a.db", CONSUMER_DATABASE_URL=f"sqlite:{tmp_path}/b.db")
+def test_the_check_says_which_of_several_brokers_answer(broker: Broker, tmp_path: pathlib.Path) -> None:
+    """One is enough; but a spare that would not take over is told."""
+    port = port_of(broker)
+    wrong = broker.url.replace("guest:guest", "guest:not-the-password")
+
+    def check(urls: str, *arguments: str) -> subprocess.CompletedProcess:
+        return run("check", *arguments, RABBIT_MQ_URL=urls, DATABASE_URL=f"sqlite:{tmp_path}/a.db",
+                   CONSUMER_DATABASE_URL=f"sqlite:{tmp_path}/b.db")
+
+    several = f"amqp://127.0.0.1:1/,{broker.url},{wrong}"
+    done = check(several)
     assert done.returncode == 0, done.stdout
+    assert "ok    broker: 1 of 3 answer and accept the credentials" in done.stdout
+    lines = [line.split(maxsplit=2)[:2] for line in done.stdout.splitlines() if line.startswith("      ")]
+    assert lines == [["-", "127.0.0.1:1:"], ["+", f"127.0.0.1:{port}:"], ["-", f"127.0.0.1:{port}:"]]
+    rows = {row["check"]: row for row in json.loads(check(several, "--json").stdout)["checks"]}
+    assert [(row["broker"], row["ok"]) for row in rows["broker"]["brokers"]] == [
+        ("127.0.0.1:1", False), (f"127.0.0.1:{port}", True), (f"127.0.0.1:{port}", False)]
+    assert all(row["detail"] for row in rows["broker"]["brokers"])
+    assert "not-the-password" not in done.stdout + json.dumps(rows)
+    done = check(f"amqp://127.0.0.1:1/,{wrong}")
+    assert done.returncode == 69 and "WRONG broker: 0 of 2 answer" in done.stdout
+    assert "      +" not in done.stdout
 
 
 # --- a frozen broker ------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from harness.waiting import wait_for
 
 from test_worker import await_report
 
+LETTERS_MAX = 65535  # that one run looks at
+
 
 def ago(seconds: float) -> str:
     return (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=seconds)).strftime(
@@ -252,6 +254,29 @@ def test_many_letters(dead: Broker) -> None:
     order = ids(dead.take(3000))
     for n in range(500):
         assert [name for name in order if name.startswith(f"u{n}-")] == [f"u{n}-{s}" for s in range(1, 7)]
+
+
+def test_more_letters_than_one_run_looks_at(dead: Broker) -> None:
+    """It says so, and does not touch the rest; the next run takes that."""
+    more = 40
+    with dead.connect() as connection:
+        channel = connection.channel()
+        for number in range(LETTERS_MAX + more):
+            channel.basic_publish("", "user.dead", b"x", pika.BasicProperties(message_id=str(number)))
+        channel.confirm_delivery()  # whose answer comes behind all of them
+    await_depth(dead, LETTERS_MAX + more)
+    done = letters(dead, "list", "--json")
+    told_of = json.loads(done.stdout)
+    assert (told_of["letters"], told_of["looked_at"], told_of["meant"]) == (LETTERS_MAX + more, LETTERS_MAX, LETTERS_MAX)
+    assert f"held {LETTERS_MAX + more} letters, of which {LETTERS_MAX} were looked at" in done.stderr
+    await_depth(dead, LETTERS_MAX + more)
+    done = letters(dead, "discard", "--all", "--json", code=75)
+    assert json.loads(done.stdout)["discarded"] == LETTERS_MAX and "run it again" in done.stderr
+    await_depth(dead, more)
+    done = letters(dead, "replay", "--json")
+    assert json.loads(done.stdout)["replayed"] == more and done.stderr == ""
+    await_depth(dead, 0)
+    assert sorted(ids(dead.take(more)), key=int) == [str(LETTERS_MAX + number) for number in range(more)]
 
 
 def test_the_worker_takes_a_replayed_letter(worker: Worker, broker: Broker) -> None:

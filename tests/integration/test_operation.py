@@ -97,6 +97,16 @@ def test_a_bad_settings_file(folder: pathlib.Path) -> None:
         assert word in one_line(done.stderr)
 
 
+def test_a_misspelt_secret_in_the_settings_file_is_not_shown(folder: pathlib.Path) -> None:
+    config = folder / "userbus.yaml"
+    for key in ("rabbitmq_url", "api_key", "Password"):
+        config.write_text(f"{key}: amqp://guest:hunter2@x/\n")
+        done = run("runserver", "--config", str(config), "--listen", "127.0.0.1:0")
+        assert done.returncode == 78
+        assert key in one_line(done.stderr) and "(hidden)" in done.stderr
+        assert "hunter2" not in done.stderr + done.stdout
+
+
 def test_a_taken_port_changes_nothing(folder: pathlib.Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -64,8 +64,10 @@ def test_status_of_a_service_that_is_not_there(start, broker: Broker) -> None:
 
 
 def test_watch_ends_when_interrupted(server: Server, broker: Broker) -> None:
+    # a shell's background job, as this may run in, has SIGINT ignored, and so would its children
     process = subprocess.Popen([binary(), "broker", "status", "--watch", "--json"], text=True,
-                               env=environment(settings_of(server, broker.url)), stdout=subprocess.PIPE)
+                               env=environment(settings_of(server, broker.url)), stdout=subprocess.PIPE,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert all(json.loads(process.stdout.readline())["running"] for _ in range(2))
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == -signal.SIGINT

@@ -2,6 +2,8 @@
 """What the operator's commands say of events that are really parked, and what they do with them."""
 import json
 import subprocess
+import time
+from datetime import datetime
 
 from harness import ledger
 from harness.amqp_proxy import AmqpProxy
@@ -14,6 +16,7 @@ VENOM = "venom@example.org"
 QUICK = {"LANE_RETRY": "50", "LANE_RETRY_MAX": "300"}
 TO_QUARANTINE = {"LANE_RETRY": "10", "LANE_RETRY_MAX": "50"}
 NOBODY = "01a20e72-2b15-7370-8c75-b0a11a1b00a5"
+CLOCKS_SECONDS = 0.1  # the monotonic clock against the one on the wall, and milliseconds that are cut off
 ALL = ("--from", "2020-01-01", "--to", "2100-01-01")
 
 
@@ -90,6 +93,40 @@ def test_lanes_are_listed_released_and_discarded(start, broker: Broker, proxy: A
     messages = broker.drain()
     assert sequences(messages, poison) == [1, 2, 3, 4, 5]
     assert sequences(messages, venom) == [1, 2]
+
+
+def test_the_next_try_that_is_told_is_when_it_is_tried(start, broker: Broker, proxy: AmqpProxy) -> None:
+    server = start(Server, RABBIT_MQ_URL=proxy.url, LANE_RETRY="4000", LANE_RETRY_MAX="4000")
+    poison, = park(server, proxy, POISON)
+
+    def waiting() -> dict | None:
+        lane, = lanes(server, proxy.url)
+        return lane if lane["state"] == "waiting" else None
+
+    def next_try(lane: dict) -> float:
+        return datetime.fromisoformat(lane["next_try"]).timestamp()
+
+    def due() -> tuple[dict, float] | None:
+        """A lane whose next try is still to come, and this is known before it is."""
+        lane = waiting()
+        return (lane, next_try(lane)) if lane is not None and next_try(lane) > time.time() else None
+
+    lane, due_at = wait_for(due, "a lane that waits for its next try")
+    assert lane["since"] < lane["next_try"] and due_at < time.time() + 4 + CLOCKS_SECONDS  # lane_retry_max
+    text = command(server, proxy.url, "broker", "lanes", "list").stdout
+    assert "1 of 1 lanes" in text and f"{poison}  state=" in text
+
+    def tried_again() -> bool:
+        found, = lanes(server, proxy.url)
+        tried = found["tries"] > lane["tries"] or found["state"] == "opening"
+        assert tried or found["next_try"] is None or abs(next_try(found) - due_at) < CLOCKS_SECONDS
+        return tried
+
+    wait_for(tried_again, "the next try", 60)
+    assert time.time() > due_at - CLOCKS_SECONDS  # not before its time
+    proxy.pass_on()
+    command(server, proxy.url, "broker", "lanes", "release", "--all")
+    wait_for(lambda: not lanes(server, proxy.url), "no lane", 30)
 
 
 def test_verify_counts_what_is_parked_released_and_discarded(start, broker: Broker, proxy: AmqpProxy) -> None:

@@ -13,6 +13,8 @@ from harness.broker import ROOT, Broker
 from harness.service import STOP_SECONDS
 from harness.waiting import wait_for
 
+pytestmark = pytest.mark.xdist_group("readme")  # the port that the README names is one
+
 README = (ROOT / "README.md").read_text()
 BUILD_SECONDS = 300
 # What differs from run to run.

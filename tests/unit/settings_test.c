@@ -205,6 +205,35 @@ static void secrets_come_from_files_and_are_never_shown(void **unused)
             LIST("/nowhere", "RABBIT_MQ_URL_FILE"));
 }
 
+/* The name is not one of ours, so nothing says that its value is a secret. */
+static void a_misspelt_secret_is_not_shown(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *content, *key;
+    } files[] = {
+        {"rabbitmq_url: amqp://a:hunter2@c/\n", "rabbitmq_url"},
+        {"RABBIT_MQ_URL: hunter2\n", "RABBIT_MQ_URL"},
+        {"broker_password: hunter2\n", "broker_password"},
+        {"api_keys: hunter2\n", "api_keys"},
+        {"Token: hunter2\n", "Token"},
+        {"webhook_secret: hunter2\n", "webhook_secret"},
+        {"rabbit_mq: amqp://a:hunter2@c/\n", "rabbit_mq"},
+    };
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        settings_t settings;
+        detail_t detail;
+        const char *path = write_file("misspelt.yaml", files[i].content);
+        refused(LIST("--config", path), NULL, ERR_BAD_SETTING,
+                LIST(files[i].key, "(hidden)", "line 1"));
+        assert_int_equal(load(&settings, LIST("--config", path), NULL, &detail), ERR_BAD_SETTING);
+        assert_null(strstr(detail.text, "hunter2"));
+        settings_fini(&settings);
+    }
+    refused(LIST("--config", write_file("misspelt.yaml", "bridge: 3\n")), NULL, ERR_BAD_SETTING,
+            LIST("bridge", "'3'"));
+}
+
 static int make_folder(void **unused)
 {
     (void)unused;
@@ -231,6 +260,7 @@ int main(void)
         cmocka_unit_test(a_file_replaces_the_handler_table),
         cmocka_unit_test(too_many_handlers_are_refused),
         cmocka_unit_test(secrets_come_from_files_and_are_never_shown),
+        cmocka_unit_test(a_misspelt_secret_is_not_shown),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
