@@ -142,7 +142,7 @@ class Broker:
                 yield channel, itertools.chain([first], messages)
             return
 
-    def take(self, count: int, queue: str = "user", seconds: float = 30) -> list[Received]:
+    def take(self, count: int, queue: str = "user", seconds: float = 60) -> list[Received]:
         """Takes exactly so many messages, in order; fails when they do not come."""
         received = []
         with self._consuming(queue, 1000, seconds) as (channel, messages):

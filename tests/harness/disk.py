@@ -60,10 +60,10 @@ class Injection:
         return len(re.findall(r"\((?:INJECTED|DELAYED)\)", self.log_path.read_text()))
 
     def await_hit(self) -> None:
-        wait_for(lambda: self.hits() > 0, "a call to fail", 20)
+        wait_for(lambda: self.hits() > 0, "a call to fail", 60)
 
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        self.process.wait(20)
+        self.process.wait(60)
         self.process.stderr.close()

@@ -29,7 +29,7 @@ def environment(settings: dict[str, str]) -> dict[str, str]:
     return {key: os.environ[key] for key in kept if key in os.environ} | settings
 
 
-def run(*arguments: str, seconds: float = 30, **settings: str) -> subprocess.CompletedProcess:
+def run(*arguments: str, seconds: float = 60, **settings: str) -> subprocess.CompletedProcess:
     """One command to its end; the output is text."""
     return subprocess.run([binary(), *arguments], env=environment(settings), text=True,
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
@@ -79,7 +79,7 @@ class Process:
         return [line for line in lines if line is not None and
                 all(line.fields.get(key) == value for key, value in wanted.items())]
 
-    def await_log(self, seconds: float = 30, **wanted: str) -> LogLine:
+    def await_log(self, seconds: float = 60, **wanted: str) -> LogLine:
         def look() -> LogLine | None:
             found = self.log_lines(**wanted)
             if not found and self.process.poll() is not None:

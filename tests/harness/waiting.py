@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], what: str, seconds: float = 30, every: float = 0.02) -> T:
+def wait_for(condition: Callable[[], T], what: str, seconds: float = 60, every: float = 0.02) -> T:
     """Calls the condition until it gives something true, which is returned."""
     deadline = time.monotonic() + seconds
     while True:

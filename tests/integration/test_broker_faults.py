@@ -105,7 +105,7 @@ def test_a_stop_under_load_fails_nobody(start, broker: Broker) -> None:
     hot = make_hot_user(server)
     load = load_on(server, "stopped", hot)
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(20) == 0
+    assert server.process.wait(60) == 0
     records = load.join()
     for record in records:
         assert set(record.refused) <= {503}

@@ -185,7 +185,7 @@ def test_a_checkpoint_without_space_waits(start, broker: Broker, inject) -> None
         finally:
             connection.close()
 
-    wait_for(is_moved, "the checkpoint", 20)
+    wait_for(is_moved, "the checkpoint", 60)
 
 
 def test_the_worker_on_a_full_disk_tries_again(start, broker: Broker, inject) -> None:
@@ -194,7 +194,7 @@ def test_the_worker_on_a_full_disk_tries_again(start, broker: Broker, inject) ->
     injection = inject(worker, "pwrite64:error=ENOSPC:when=1", wal(worker.database))
     server.create("ada@example.org")
     wait_for(lambda: query(worker.database, "SELECT count(*) FROM user") == [(1,)] and broker.depth() == 0,
-             "the message to be processed", 30)
+             "the message to be processed", 60)
     injection.close()
     assert injection.hits() == 1
     assert query(worker.database, "SELECT count(*) FROM inbox") == [(1,)]
@@ -264,7 +264,7 @@ def test_a_failing_disk_ends_the_service(start, broker: Broker, inject, what: st
     clients = [threading.Thread(target=write, args=(i,)) for i in range(4)]
     for client in clients:
         client.start()
-    code = server.process.wait(20)
+    code = server.process.wait(60)
     seconds = time.monotonic() - began
     for client in clients:
         client.join()
@@ -290,7 +290,7 @@ def test_a_failing_checkpoint_ends_the_service(start, broker: Broker, inject) ->
     server = start(Server, RABBIT_MQ_URL=broker.url)
     injection = inject(server, "fdatasync:error=EIO:when=1", server.database)
     assert server.create("ada@example.org").status_code == 200
-    assert server.process.wait(20) == 75
+    assert server.process.wait(60) == 75
     injection.close()
     assert injection.hits() == 1
     again = start(Server, RABBIT_MQ_URL=broker.url)
@@ -303,7 +303,7 @@ def test_a_start_syncs_again_what_a_failed_sync_left(start, broker: Broker, inje
     inject(server, "fdatasync:error=EIO:when=1", wal(server.database))
     with pytest.raises(requests.RequestException):
         server.create("ada@example.org").raise_for_status()
-    assert server.process.wait(20) == 75
+    assert server.process.wait(60) == 75
     left = wal(server.database).stat().st_size
     again = start(Server, RABBIT_MQ_URL=broker.url)
     assert left > 0 and wal(again.database).stat().st_size == 0
@@ -315,10 +315,10 @@ def test_a_failing_disk_ends_the_worker(start, broker: Broker, inject) -> None:
     worker = start(Worker, RABBIT_MQ_URL=broker.url)
     injection = inject(worker, "fdatasync:error=EIO:when=1", wal(worker.database))
     server.create("ada@example.org")
-    assert worker.process.wait(20) == 75
+    assert worker.process.wait(60) == 75
     injection.close()
     assert injection.hits() == 1
-    wait_for(lambda: broker.depth() == 1, "the message to be there again", 20)
+    wait_for(lambda: broker.depth() == 1, "the message to be there again", 60)
     start(Worker, RABBIT_MQ_URL=broker.url)
     wait_for(lambda: query(worker.database, "SELECT count(*) FROM user") == [(1,)] and broker.depth() == 0,
-             "the message to be processed", 20)
+             "the message to be processed", 60)

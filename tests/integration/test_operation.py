@@ -224,6 +224,6 @@ def test_a_log_that_nobody_reads_stops_nobody(folder: pathlib.Path, broker: Brok
                 assert b" 200 " in connection.recv(4096)
     finally:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         os.close(reading)
         os.close(writing)

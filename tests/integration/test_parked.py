@@ -88,7 +88,7 @@ def test_lanes_are_listed_released_and_discarded(start, broker: Broker, proxy: A
     proxy.pass_on()
     assert told(server, proxy.url, "broker", "lanes", "discard", "--user", venom) == {"discarded": 3}
     assert told(server, proxy.url, "broker", "lanes", "release", "--all") == {"released": 1}
-    wait_for(lambda: not lanes(server, proxy.url), "no lane", 30)
+    wait_for(lambda: not lanes(server, proxy.url), "no lane", 60)
     server.await_drained()
     messages = broker.drain()
     assert sequences(messages, poison) == [1, 2, 3, 4, 5]
@@ -126,7 +126,7 @@ def test_the_next_try_that_is_told_is_when_it_is_tried(start, broker: Broker, pr
     assert time.time() > due_at - CLOCKS_SECONDS  # not before its time
     proxy.pass_on()
     command(server, proxy.url, "broker", "lanes", "release", "--all")
-    wait_for(lambda: not lanes(server, proxy.url), "no lane", 30)
+    wait_for(lambda: not lanes(server, proxy.url), "no lane", 60)
 
 
 def test_verify_counts_what_is_parked_released_and_discarded(start, broker: Broker, proxy: AmqpProxy) -> None:
@@ -141,7 +141,7 @@ def test_verify_counts_what_is_parked_released_and_discarded(start, broker: Brok
         found = verify(75, "--wait", "0")
         return found if found["totals"]["unsent"] + found["totals"]["unseen"] == 0 else None
 
-    found = wait_for(parked, "nothing but parked events", 30)
+    found = wait_for(parked, "nothing but parked events", 60)
     total = found["totals"]["stored"]
     assert found["totals"]["parked"] == found["quarantined"] == 6 and found["missing_ids"] == []
     assert found["totals"]["confirmed"] == found["totals"]["processed"] == total - 6
@@ -151,7 +151,7 @@ def test_verify_counts_what_is_parked_released_and_discarded(start, broker: Brok
     proxy.pass_on()
     told(server, proxy.url, "broker", "lanes", "discard", "--user", venom)
     told(server, proxy.url, "broker", "lanes", "release", "--user", poison)
-    wait_for(lambda: not lanes(server, proxy.url), "no lane", 30)
+    wait_for(lambda: not lanes(server, proxy.url), "no lane", 60)
     found = verify(0, "--wait", "30")
     assert found["verdict"] == "complete" and found["totals"]["stored"] == total
     assert found["totals"]["discarded"] == 3 and found["totals"]["processed"] == total - 3
@@ -164,7 +164,7 @@ def test_what_was_discarded_is_remembered_as_long_as_the_log(start, broker: Brok
     park(server, proxy, POISON, state="quarantined")
     proxy.pass_on()
     told(server, proxy.url, "broker", "lanes", "discard", "--all")
-    wait_for(lambda: not lanes(server, proxy.url), "no lane", 30)
+    wait_for(lambda: not lanes(server, proxy.url), "no lane", 60)
     assert server.query("SELECT count(*) FROM unparked WHERE fate = 2")[0][0] == 3
     server.await_drained()
     server.stop()
@@ -185,7 +185,7 @@ def test_replay_skips_users_whose_lane_is_parked(start, broker: Broker, proxy: A
     proxy.pass_on()
     told(server, proxy.url, "broker", "lanes", "discard", "--user", venom)
     told(server, proxy.url, "broker", "lanes", "release", "--user", poison)
-    wait_for(lambda: not lanes(server, proxy.url), "no lane", 30)
+    wait_for(lambda: not lanes(server, proxy.url), "no lane", 60)
     server.await_drained()
     broker.drain()
     replayed = told(server, broker.url, "broker", "replay", *ALL)

@@ -72,8 +72,8 @@ def test_the_first_user(running: subprocess.Popen, folder, broker: Broker) -> No
     try:
         wait_for(lambda: "waiting" in (folder / "tap.out").read_text(), "the tap")
         assert settled(run_block(calls, folder, broker)) == settled(calls)
-        wait_for(lambda: settled((folder / "tap.out").read_text()) == settled(tapped), "the events as shown", 10)
-        wait_for(lambda: settled(run_block(reported, folder, broker)) == settled(reported), "the report as shown", 10)
+        wait_for(lambda: settled((folder / "tap.out").read_text()) == settled(tapped), "the events as shown", 60)
+        wait_for(lambda: settled(run_block(reported, folder, broker)) == settled(reported), "the report as shown", 60)
     finally:
         tap.kill()
         tap.wait()
