@@ -23,6 +23,7 @@
 
 enum {
     READ_BYTES = 16 * 1024,
+    LAST_READS = 5, /* which empty a pipe, though others may hold and fill it */
     LOOK_MS = 500, /* whether it has ended, should its pipes not tell, since others may hold them */
     EXIT_NOT_STARTED = 127,
 };
@@ -153,6 +154,58 @@ static bool start(exec_child_t *self)
     return false;
 }
 
+/* --- what it says ----------------------------------------------------------------------------- */
+
+static void say(const exec_child_t *self, text_t words)
+{
+    log_event(LOG_INFO, self->conf.actor, "processor_says", LOG_STR("command", self->conf.command),
+              LOG_TEXT("text", words.size > 0 ? words : TEXT("")));
+}
+
+/* Appends what is there, at most READ_BYTES. False: it is at its end. */
+static bool read_some(int fd, text_buffer_t *to, size_t *got)
+{
+    ssize_t size = read(fd, text_reserve(to, READ_BYTES), READ_BYTES);
+    *got = size > 0 ? (size_t)size : 0;
+    to->size += *got;
+    return size > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+static void drop_front(text_buffer_t *buffer, size_t size)
+{
+    buffer->size -= size;
+    if (buffer->size > 0)
+        memmove(buffer->data, buffer->data + size, buffer->size);
+}
+
+/* A round's worth at most, so that a child that never stops talking stops nobody else. */
+static void read_words(exec_child_t *self)
+{
+    size_t got;
+    if (!read_some(self->said, &self->words, &got)) {
+        close_fd(&self->said); /* it may live on without */
+        return;
+    }
+    for (;;) {
+        text_t all = text_buffer_view(&self->words);
+        const char *end = all.size > 0 ? memchr(all.data, '\n', all.size) : NULL;
+        size_t size = end != NULL ? (size_t)(end - all.data) : all.size;
+        if (end == NULL && size <= EXEC_SAID_MAX_BYTES)
+            return;
+        say(self, (text_t){all.data, size < EXEC_SAID_MAX_BYTES ? size : EXEC_SAID_MAX_BYTES});
+        drop_front(&self->words, size + (end != NULL));
+    }
+}
+
+/* What it said when it died mostly says why, also without the end of a line. */
+static void read_last_words(exec_child_t *self)
+{
+    for (int i = 0; i < LAST_READS && self->said >= 0; i++)
+        read_words(self);
+    if (self->words.size > 0)
+        say(self, text_buffer_view(&self->words));
+}
+
 /* --- ending ----------------------------------------------------------------------------------- */
 
 static void tell(exec_child_t *self, size_t at, exec_end_t end, text_t error)
@@ -177,6 +230,7 @@ static int reap(exec_child_t *self)
     (void)kill(-self->pid, SIGKILL);
     while (waitpid(self->pid, &status, 0) < 0 && errno == EINTR)
         continue;
+    read_last_words(self);
     close_fd(&self->in);
     close_fd(&self->out);
     close_fd(&self->said);
@@ -238,47 +292,6 @@ static void write_lines(exec_child_t *self)
     self->wants_out = is_left;
     if (!is_left && self->state == CHILD_FINISHES)
         close_fd(&self->in);
-}
-
-static void say(const exec_child_t *self, text_t words)
-{
-    log_event(LOG_INFO, self->conf.actor, "processor_says", LOG_STR("command", self->conf.command),
-              LOG_TEXT("text", words.size > 0 ? words : TEXT("")));
-}
-
-/* Appends what is there, at most READ_BYTES. False: it is at its end. */
-static bool read_some(int fd, text_buffer_t *to, size_t *got)
-{
-    ssize_t size = read(fd, text_reserve(to, READ_BYTES), READ_BYTES);
-    *got = size > 0 ? (size_t)size : 0;
-    to->size += *got;
-    return size > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR));
-}
-
-static void drop_front(text_buffer_t *buffer, size_t size)
-{
-    buffer->size -= size;
-    if (buffer->size > 0)
-        memmove(buffer->data, buffer->data + size, buffer->size);
-}
-
-/* A round's worth at most, so that a child that never stops talking stops nobody else. */
-static void read_words(exec_child_t *self)
-{
-    size_t got;
-    if (!read_some(self->said, &self->words, &got)) {
-        close_fd(&self->said); /* it may live on without */
-        return;
-    }
-    for (;;) {
-        text_t all = text_buffer_view(&self->words);
-        const char *end = all.size > 0 ? memchr(all.data, '\n', all.size) : NULL;
-        size_t size = end != NULL ? (size_t)(end - all.data) : all.size;
-        if (end == NULL && size <= EXEC_SAID_MAX_BYTES)
-            return;
-        say(self, (text_t){all.data, size < EXEC_SAID_MAX_BYTES ? size : EXEC_SAID_MAX_BYTES});
-        drop_front(&self->words, size + (end != NULL));
-    }
 }
 
 static size_t find_run(const exec_child_t *self, text_t message_id)
