@@ -4,19 +4,18 @@ turn, several times, so that what changes on the machine meanwhile changes all a
 import pathlib
 import socket
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness.broker import Broker
-from harness.service import Server, Worker, query
-from harness.waiting import wait_for
+from harness.service import Server
 
 from . import CLOSED_PORT_URL, filled, instructions, limits, load
-from .accounts import cpu_seconds, resident_mb
+from .accounts import resident_mb
 from .service import UNBOUNDED, Measured, measure, memory, purged, running
+from .worker import empty_queue
 
 GROWTH = (16, 64, 256, 1024)
 CONNECTIONS_MANY = 1000
@@ -60,24 +59,8 @@ def with_broker(stage: Stage) -> Seen:
         "get_of_post": get.told.rate / post.told.rate * 100, "post_p99_of_p50": post.told.p99 / post.told.p50,
         "post_p99": post.told.p99, "drain": post.drain_seconds, "bridge_cpu": sum(post.stages["bridge"]),
         "livez_rate": livez.rate, "post_rate": post.told.rate, "get_rate": get.told.rate, "get_cpu": get.cpu_us}
-    return Seen(figures | consume(stage), {"post_stages": post.stages, "get_stages": get.stages})
-
-
-def consume(stage: Stage) -> dict[str, float]:
-    """The queue's events through a worker."""
-    count = stage.broker.depth()
-    with tempfile.TemporaryDirectory(prefix="userbus-bench-", dir=stage.folder) as name:
-        worker = Worker(pathlib.Path(name), RABBIT_MQ_URL=stage.broker.url)
-        try:
-            began, cpu = time.monotonic(), cpu_seconds(worker.pid)
-            wait_for(lambda: query(worker.database, "SELECT coalesce(max(row), 0) FROM inbox")[0][0] >= count,
-                     f"{count} events in the inbox", 300, 0.01)
-            seconds, cpu = time.monotonic() - began, cpu_seconds(worker.pid) - cpu
-            worker.stop()
-        finally:
-            if worker.is_running():
-                worker.kill()
-    return {"consumer_rate": count / seconds, "consumer_cpu": cpu * 1e6 / count}
+    rate, cpu = empty_queue(stage.broker.depth(), stage.folder, RABBIT_MQ_URL=stage.broker.url)
+    return Seen(figures | {"consumer_rate": rate, "consumer_cpu": cpu}, {"post_stages": post.stages, "get_stages": get.stages})
 
 
 def with_minimal_headers(stage: Stage) -> Seen:
