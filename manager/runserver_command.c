@@ -99,6 +99,7 @@ static void plan_actors(service_t *self, const settings_t *settings, bool with_w
             (bridge_conf_t){.index = i,
                             .rabbit_mq_url = settings->rabbit_mq_url,
                             .heartbeat_s = (int)settings->broker_heartbeat,
+                            .confirm_timeout_s = (int)settings->confirm_timeout,
                             .topology = topology_of(settings, USER_QUEUE),
                             .application_id = settings->application_id,
                             .full_headers = strcmp(settings->event_headers, "full") == 0};

@@ -131,6 +131,8 @@ static void print_bridges(const json_t *bridges)
                number(bridge, "waiting"), number(bridge, "in_flight"),
                number(bridge, "lanes_parked"), number(bridge, "published"),
                number(bridge, "confirmed"), number(bridge, "returned"), number(bridge, "nacked"));
+        if (word(bridge, "trouble")[0] != '\0')
+            printf("            TROUBLE: %s\n", word(bridge, "trouble"));
     }
 }
 

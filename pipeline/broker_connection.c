@@ -129,10 +129,19 @@ static int refused_call(broker_connection_t *self, const amqp_channel_close_t *c
         int error = reopen_channel(self, what, NULL);
         return error != 0 ? error : reasons[i].error;
     }
+    detail_t before;
     self->healthy = false;
-    return detail_set(detail, ERR_BROKER_DOWN, "%s: the broker closed the channel: %u %.*s", what,
-                      close->reply_code, (int)close->reply_text.len,
-                      (const char *)close->reply_text.bytes);
+    detail_set(&before, 0, "%s: ", what);
+    return broker_closed(before.text, "channel", close->reply_code, close->reply_text, detail);
+}
+
+static int closed_connection(broker_connection_t *self, const amqp_connection_close_t *close,
+                             const char *what, detail_t *detail)
+{
+    detail_t before;
+    self->healthy = false;
+    detail_set(&before, 0, "%s: ", what);
+    return broker_closed(before.text, "connection", close->reply_code, close->reply_text, detail);
 }
 
 int broker_end_call(broker_connection_t *self, const char *what, detail_t *detail)
@@ -144,6 +153,9 @@ int broker_end_call(broker_connection_t *self, const char *what, detail_t *detai
     else if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
              reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD)
         error = refused_call(self, reply.reply.decoded, what, detail);
+    else if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
+             reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD)
+        error = closed_connection(self, reply.reply.decoded, what, detail);
     else if (reply.reply_type != AMQP_RESPONSE_NORMAL)
         error = broker_down(self, detail, what, "the broker closed the connection");
     if (error == 0) {

@@ -7,7 +7,10 @@
 
 #include "proto/errors.h"
 
-enum { BODY_KEEP_BYTES = 1 << 20 }; /* a larger buffer is given back after its message */
+enum {
+    BODY_KEEP_BYTES = 1 << 20, /* a larger buffer is given back after its message */
+    WHY_SHOWN_BYTES = 160
+};
 
 static text_t text_of_bytes(amqp_bytes_t bytes)
 {
@@ -134,10 +137,18 @@ static int begin_return(broker_decoder_t *self, const amqp_basic_return_t *retur
     return 0;
 }
 
-static int closed(const char *what, unsigned code, amqp_bytes_t why, detail_t *detail)
+const char broker_no_leader[] =
+    "the queue may have no leader: see rabbitmq-queues quorum_status, and if that stays so, delete "
+    "the queue: it is made again, and userbus broker replay sends what was in it";
+
+int broker_closed(const char *before, const char *what, unsigned code, amqp_bytes_t why,
+                  detail_t *detail)
 {
-    return detail_set(detail, ERR_BROKER_DOWN, "the broker closed the %s: %u %.*s", what, code,
-                      (int)why.len, (const char *)why.bytes);
+    bool internal = code == AMQP_INTERNAL_ERROR;
+    return detail_set(
+        detail, ERR_BROKER_DOWN, "%.100sthe broker closed the %s: %u %.*s%s%s", before, what, code,
+        why.len < WHY_SHOWN_BYTES ? (int)why.len : WHY_SHOWN_BYTES, (const char *)why.bytes,
+        internal ? "; " : "", internal ? broker_no_leader : "");
 }
 
 static int take_method(broker_decoder_t *self, const amqp_method_t *method, detail_t *detail)
@@ -169,10 +180,11 @@ static int take_method(broker_decoder_t *self, const amqp_method_t *method, deta
     case AMQP_CONNECTION_UNBLOCKED_METHOD:
         return tell(self, BROKER_UNBLOCKED, 0);
     case AMQP_CHANNEL_CLOSE_METHOD:
-        return closed("channel", channel_close->reply_code, channel_close->reply_text, detail);
+        return broker_closed("", "channel", channel_close->reply_code, channel_close->reply_text,
+                             detail);
     case AMQP_CONNECTION_CLOSE_METHOD:
-        return closed("connection", connection_close->reply_code, connection_close->reply_text,
-                      detail);
+        return broker_closed("", "connection", connection_close->reply_code,
+                             connection_close->reply_text, detail);
     default:
         return 0; /* the reply to a call that timed out, or news of no use to us */
     }

@@ -36,4 +36,13 @@ int broker_decode(broker_decoder_t *self, const amqp_frame_t *frame, detail_t *d
 
 void broker_decoder_fini(broker_decoder_t *self);
 
+/* What an operator can do about a queue that confirms nothing or answers 541 INTERNAL_ERROR. RabbitMQ 3.10 that is
+ * killed right after it made a quorum queue has forgotten which log is the queue's, and nobody leads it from then on. */
+extern const char broker_no_leader[];
+
+/* Says that the broker closed `what`, a channel or the connection, and what to do about it; ERR_BROKER_DOWN. before:
+ * what was asked for and ": ", or "". */
+int broker_closed(const char *before, const char *what, unsigned code, amqp_bytes_t why,
+                  detail_t *detail);
+
 #endif

@@ -17,6 +17,7 @@
 #include "actors/bridge/event_message.h"
 #include "actors/bridge/lanes.h"
 #include "actors/bridge/progress.h"
+#include "pipeline/broker_decode.h"
 #include "pipeline/clock.h"
 #include "pipeline/failpoint.h"
 #include "pipeline/log.h"
@@ -38,6 +39,7 @@ enum {
         1000,     /* about events that were not taken; then the topology is mended too */
     CUT_MS = 500, /* of the stop's deadline, kept for closing */
     SOURCE_SIZE = 256,
+    CONFIRM_TIMEOUT_S = 30,
 };
 
 typedef enum bridge_state {
@@ -90,6 +92,11 @@ typedef struct bridge {
     int64_t tell_ms;                                /* monotonic: when to tell it of counts next */
     int64_t yield_ms;                               /* monotonic: when a lane may yield next */
     int64_t turn_ms;                                /* monotonic: when the last turn began */
+
+    detail_t trouble;         /* why nothing is sent or confirmed; empty: none */
+    bool trouble_is_there;    /* with a connection, too: until something is confirmed */
+    int64_t confirmed_before; /* of `confirmed`: at the last complaint */
+    int64_t heard_ms;         /* monotonic: when an outcome came, or was first to be awaited */
 } bridge_t;
 
 static void set_state(bridge_t *self, bridge_state_t next, const char *reason)
@@ -117,11 +124,28 @@ static void set_state(bridge_t *self, bridge_state_t next, const char *reason)
 
 /* --- the connection --------------------------------------------------------------------------- */
 
+static void set_trouble(bridge_t *self, const detail_t *why)
+{
+    self->trouble = *why;
+    self->state_changed = true;
+}
+
+static void clear_trouble(bridge_t *self)
+{
+    if (self->trouble.text[0] == '\0')
+        return;
+    self->trouble.text[0] = '\0';
+    self->trouble_is_there = false;
+    self->state_changed = true;
+}
+
 /* What was in flight goes again on the next connection. */
 static void lose_connection(bridge_t *self, int error, const detail_t *detail)
 {
     broker_close_within(&self->broker, BROKER_GOODBYE_MS);
     broker_dialer_lost(self->dialer, error);
+    if (!self->trouble_is_there)
+        set_trouble(self, detail);
     lanes_requeue_all(&self->lanes);
     confirm_window_reset(&self->window);
     set_state(self, self->state == BRIDGE_DRAINING ? BRIDGE_ENDED : BRIDGE_DOWN, detail->text);
@@ -133,8 +157,12 @@ static void connect_broker(bridge_t *self)
     int got = broker_dialer_turn(self->dialer, &self->broker, &detail);
     if (got == 1) {
         confirm_window_reset(&self->window);
+        if (!self->trouble_is_there)
+            clear_trouble(self);
         set_state(self, BRIDGE_PUBLISHING, detail.text);
     } else if (got < 0) {
+        self->trouble_is_there = false;
+        set_trouble(self, &detail);
         log_event(broker_error_needs_a_person(got) ? LOG_ERROR : LOG_WARN, self->self.name,
                   "connect_failed", LOG_STR("detail", detail.text),
                   LOG_INT("retry_ms", broker_dialer_due_ms(self->dialer) - clock_mono_ms()),
@@ -160,6 +188,7 @@ static void confirmed(bridge_t *self, outgoing_event_t *event)
     self->confirmed++;
     progress_confirmed(&self->progress, event);
     lanes_confirmed(&self->lanes, event);
+    clear_trouble(self);
     FAILPOINT("bridge.confirmed");
 }
 
@@ -214,6 +243,7 @@ static void on_outcome(bridge_t *self, const broker_event_t *event)
 {
     outgoing_event_t *done;
     bool returned = false;
+    self->heard_ms = clock_mono_ms();
     while ((done = confirm_window_take(&self->window, event->tag, event->multiple, &returned)) !=
            NULL) {
         if (event->kind == BROKER_ACK && !returned)
@@ -254,6 +284,26 @@ static void (*const broker_handlers[])(bridge_t *self, const broker_event_t *eve
     [BROKER_UNBLOCKED] = on_unblocked,
 };
 
+/* A connection that is alive, and a queue that says neither yes nor no. Another broker may do better, and this one
+ * gets another chance with each connection. False: the connection is given up. */
+static bool judge_silence(bridge_t *self, int64_t now_ms)
+{
+    detail_t why = {{0}};
+    if (confirm_window_empty(&self->window) || self->state != BRIDGE_PUBLISHING)
+        self->heard_ms = now_ms;
+    if (now_ms - self->heard_ms < self->conf.confirm_timeout_s * INT64_C(1000))
+        return true;
+    detail_set(&why, 0, "the broker at %.100s answers and confirmed nothing for %d s; %s",
+               broker_address(self->broker), self->conf.confirm_timeout_s, broker_no_leader);
+    log_event(LOG_ERROR, self->self.name, "nothing_confirmed", LOG_STR("detail", why.text),
+              LOG_INT("in_flight", (int64_t)self->lanes.in_flight));
+    set_trouble(self, &why);
+    self->trouble_is_there = true;
+    detail_set(&why, 0, "nothing is confirmed");
+    lose_connection(self, ERR_BROKER_DOWN, &why);
+    return false;
+}
+
 /* False: the connection is lost. */
 static bool read_broker(bridge_t *self)
 {
@@ -264,7 +314,7 @@ static bool read_broker(bridge_t *self)
         if (broker_handlers[event.kind] != NULL)
             broker_handlers[event.kind](self, &event);
     if (got == 0)
-        return true;
+        return judge_silence(self, self->turn_ms);
     lose_connection(self, got, &detail);
     return false;
 }
@@ -278,6 +328,8 @@ static int fill_burst(bridge_t *self)
     size_t room = confirm_window_room(&self->window);
     int most = room < BURST_MOST ? (int)room : BURST_MOST;
     int count = 0;
+    if (confirm_window_empty(&self->window))
+        self->heard_ms = clock_mono_ms();
     while (count < most && (event = lanes_next(&self->lanes)) != NULL) {
         event_message_t made;
         event_message_make(&made, event, &self->conf, self->source);
@@ -309,6 +361,19 @@ static void publish(bridge_t *self)
     }
 }
 
+/* When it is not one user's trouble. */
+static void tell_refusals(bridge_t *self)
+{
+    detail_t why;
+    bool returned = self->returns > 0;
+    detail_set(&why, 0, "the broker takes nothing: %s; %s", self->failure_reason,
+               returned ? "is the queue bound to the exchange?"
+                        : "the queue is full (see its policy), or has no leader (see "
+                          "rabbitmq-queues quorum_status)");
+    set_trouble(self, &why);
+    self->trouble_is_there = true;
+}
+
 /* Says what was not taken, at most once in a while, and looks after a queue that is gone. */
 static void complain(bridge_t *self, int64_t now_ms)
 {
@@ -320,6 +385,9 @@ static void complain(bridge_t *self, int64_t now_ms)
               LOG_STR("reason", self->failure_reason));
     if (self->returns > 0)
         broker_dialer_mend(self->dialer);
+    if (self->confirmed == self->confirmed_before)
+        tell_refusals(self);
+    self->confirmed_before = self->confirmed;
     self->failures = self->returns = 0;
     self->complain_ms = clock_mono_ms() + COMPLAIN_EVERY_MS;
 }
@@ -354,6 +422,7 @@ static void tell_state(bridge_t *self, int64_t now_ms)
         .state = text_of(state_names[self->state]),
         .broker = text_of(self->broker != NULL ? broker_address(self->broker) : ""),
         .blocked = self->state == BRIDGE_BLOCKED,
+        .trouble = text_of(self->trouble.text),
         .held = (int64_t)self->lanes.events,
         .in_flight = (int64_t)self->lanes.in_flight,
         .lanes_parked = (int64_t)self->lanes.parked_count,
@@ -542,6 +611,8 @@ static int init_bridge(void **state, const actor_self_t *actor, const void *conf
     (void)detail;
     self->self = *actor;
     self->conf = *(const bridge_conf_t *)conf;
+    if (self->conf.confirm_timeout_s == 0)
+        self->conf.confirm_timeout_s = CONFIRM_TIMEOUT_S;
     self->state = BRIDGE_DOWN;
     snprintf(self->source, sizeof(self->source), "/%s", self->conf.application_id);
     snprintf(self->connection_name, sizeof(self->connection_name), "userbus %s", actor->name);

@@ -7,8 +7,8 @@
  *           stop
  * Sends     bridge_attach        to "store" at start
  *           bridge_credit, confirmed_position (batch)     to "store", after confirms
- * Fails     a lost or absent broker is tried again for ever, with backoff and jitter; what was not
- *           confirmed is sent again in order with the same message_id
+ * Fails     a lost or absent broker is tried again for ever, with backoff and jitter, and so is one that answers
+ *           and confirms nothing; what was not confirmed is sent again in order with the same message_id
  */
 #ifndef USERBUS_ACTORS_BRIDGE_BRIDGE_ACTOR_H
 #define USERBUS_ACTORS_BRIDGE_BRIDGE_ACTOR_H
@@ -22,6 +22,7 @@ typedef struct bridge_conf {
     unsigned index;
     const char *rabbit_mq_url; /* one or several; all texts are borrowed for the actor's life */
     int heartbeat_s;           /* 0: BROKER_HEARTBEAT_S */
+    int confirm_timeout_s;     /* without any confirm until the broker is left; 0: 30 */
     broker_topology_t topology;
     const char *application_id;
     bool full_headers; /* with the CloudEvents ones; else only the sequence of them */

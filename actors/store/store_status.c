@@ -20,6 +20,7 @@ void store_status_hear(store_status_t *self, const msg_bridge_state_t *said, int
     self->bridges[said->bridge].said = *said;
     keep_text(self->bridges[said->bridge].state, &self->bridges[said->bridge].said.state);
     keep_text(self->bridges[said->bridge].broker, &self->bridges[said->bridge].said.broker);
+    keep_text(self->bridges[said->bridge].trouble, &self->bridges[said->bridge].said.trouble);
 }
 
 /* --- JSON ------------------------------------------------------------------------------------- */
@@ -82,6 +83,7 @@ static void add_bridge(const store_status_t *self, text_buffer_t *out, unsigned 
     add_int(out, "bridge", index);
     add_text(out, "state", self->bridges[index].heard ? said->state : TEXT("unknown"));
     add_text(out, "broker", said->broker);
+    add_text(out, "trouble", said->trouble);
     add_bool(out, "blocked", said->blocked != 0);
     add_int(out, "waiting", view->outbox->bridges[index].unconfirmed.events);
     add_int(out, "held", said->held);

@@ -8,15 +8,20 @@
 #include "actors/store/outbox.h"
 #include "proto/text_buffer.h"
 
-enum { BRIDGE_STATE_MAX_BYTES = 32, BRIDGE_BROKER_MAX_BYTES = 255 }; /* as messages.def has them */
+enum {
+    BRIDGE_STATE_MAX_BYTES = 32,
+    BRIDGE_BROKER_MAX_BYTES = 255,
+    BRIDGE_TROUBLE_MAX_BYTES = 511
+}; /* as messages.def has them */
 
 /* Zero-initialised is empty. */
 typedef struct store_status {
     struct {
         bool heard;
         int64_t heard_ms;        /* monotonic */
-        msg_bridge_state_t said; /* its texts are the two below */
-        char state[BRIDGE_STATE_MAX_BYTES + 1], broker[BRIDGE_BROKER_MAX_BYTES + 1];
+        msg_bridge_state_t said; /* its texts are those below */
+        char state[BRIDGE_STATE_MAX_BYTES + 1], broker[BRIDGE_BROKER_MAX_BYTES + 1],
+            trouble[BRIDGE_TROUBLE_MAX_BYTES + 1];
     } bridges[OUTBOX_BRIDGES_MAX];
 } store_status_t;
 

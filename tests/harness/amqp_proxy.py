@@ -6,6 +6,7 @@ the broker returns them as unroutable, while all others pass. It knows what went
         connect to proxy.url
         proxy.refuse(b"poison@example.org")     from the next message on
         proxy.hold()                            the next message, and what comes behind it on its connection
+        proxy.keep_confirms()                   the broker's acks and nacks, for good; the rest passes
         proxy.pass_on()                         as if it were not there
         proxy.confirmed(proxy.passed())         what the broker has called its own by now
 """
@@ -98,6 +99,7 @@ class AmqpProxy:
         self.refused = 0  # messages sent astray
         self.publishes: list[Publish] = []  # in the order they went on to the broker
         self.held: set[socket.socket] = set()  # clients that stand still with a message
+        self.confirming = True
         self.going = threading.Event()
         self.going.set()
         self.ends: list[socket.socket] = []
@@ -121,8 +123,12 @@ class AmqpProxy:
     def hold(self) -> None:
         self.going.clear()
 
+    def keep_confirms(self) -> None:
+        self.confirming = False
+
     def pass_on(self) -> None:
         self.markers = ()
+        self.confirming = True
         self.going.set()
 
     def passed(self) -> int:
@@ -170,6 +176,8 @@ class AmqpProxy:
             method = frame[FRAME_HEAD.size:-1] if frame[0] == METHOD else b""
             if method[:4] in (BASIC_ACK, BASIC_NACK):
                 confirms.answered(method)
+                if not self.confirming:
+                    continue
             if frame[0] == HEADER and returning:
                 confirms.came_back(frame)
             returning = method[:4] == BASIC_RETURN

@@ -6,9 +6,10 @@ import time
 import pytest
 
 from harness import ledger
+from harness.amqp_proxy import AmqpProxy
 from harness.broker import Broker
 from harness.load import Load, Record
-from harness.service import Server
+from harness.service import Server, run
 from harness.waiting import wait_for
 
 
@@ -127,3 +128,42 @@ def test_a_stop_without_a_broker_is_quick(start, broker: Broker) -> None:
     again = start(Server, RABBIT_MQ_URL=broker.url)
     again.await_drained()
     assert len(broker.drain()) == 1
+
+
+def trouble_of(server: Server, url: str) -> str:
+    done = run("broker", "status", ADMIN_LISTEN=server.admin_url.removeprefix("http://"), RABBIT_MQ_URL=url,
+               DATABASE_URL=f"sqlite:{server.database}")
+    assert done.returncode == 0, done.stderr
+    return next((line for line in done.stdout.splitlines() if "TROUBLE" in line), "")
+
+
+def test_a_queue_that_confirms_nothing(start, broker: Broker, proxy: AmqpProxy) -> None:
+    """As one without a leader. It is told, tried again, and never in a tight loop."""
+    server = start(Server, RABBIT_MQ_URL=proxy.url, CONFIRM_TIMEOUT="1")
+    server.await_log(event="publishing")
+    hot = make_hot_user(server)
+    server.await_drained()
+    proxy.keep_confirms()
+    began = time.monotonic()
+    load = load_on(server, "silent", hot, pause=0.005)
+    line = server.await_log(event="nothing_confirmed", level="error")
+    assert "quorum_status" in line.fields["detail"] and "replay" in line.fields["detail"]
+    wait_for(lambda: len(server.log_lines(event="nothing_confirmed")) >= 3, "it is told again", 60)
+    connections = len(server.log_lines(event="publishing"))
+    assert connections <= 2 + (time.monotonic() - began)  # each waits its second
+    wait_for(lambda: "confirmed nothing for 1 s" in trouble_of(server, broker.url), "a status that tells", 30)
+    records = load.stop()
+    proxy.pass_on()
+    findings = audit(server, broker, records, hot)
+    assert findings.clean(), findings
+    wait_for(lambda: trouble_of(server, broker.url) == "", "a status without trouble", 30)
+
+
+def test_a_broker_that_is_away_or_refuses_is_told_by_the_status(start, own_broker: Broker) -> None:
+    server = start(Server, RABBIT_MQ_URL=own_broker.url)
+    server.await_log(event="publishing")
+    wait_for(lambda: trouble_of(server, own_broker.url) == "", "no trouble", 30)
+    own_broker.kill()
+    wait_for(lambda: "does not answer" in trouble_of(server, own_broker.url), "a status that tells", 30)
+    own_broker.start()
+    wait_for(lambda: trouble_of(server, own_broker.url) == "", "no trouble", 60)

@@ -211,6 +211,20 @@ static void a_message_without_a_channel_is_refused(void **state)
     assert_int_equal(take(&decoder, frame), ERR_BROKER_DOWN);
 }
 
+static void an_internal_error_says_what_an_operator_can_do(void **state)
+{
+    detail_t detail;
+    (void)state;
+    const amqp_bytes_t why = amqp_cstring_bytes("INTERNAL_ERROR");
+    assert_int_equal(broker_closed("queue 'user': ", "connection", 541, why, &detail),
+                     ERR_BROKER_DOWN);
+    assert_non_null(strstr(detail.text, "queue 'user': the broker closed the connection: 541"));
+    assert_non_null(strstr(detail.text, "delete the queue"));
+    assert_int_equal(broker_closed("", "channel", 320, amqp_cstring_bytes("FORCED"), &detail),
+                     ERR_BROKER_DOWN);
+    assert_string_equal(detail.text, "the broker closed the channel: 320 FORCED");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +236,7 @@ int main(void)
         cmocka_unit_test(frames_out_of_place_are_refused),
         cmocka_unit_test(properties_of_another_class_are_refused),
         cmocka_unit_test(a_message_without_a_channel_is_refused),
+        cmocka_unit_test(an_internal_error_says_what_an_operator_can_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

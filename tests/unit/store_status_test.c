@@ -78,11 +78,12 @@ static void it_tells_of_the_outbox_and_the_lanes(void **state)
 
 static void it_tells_what_a_bridge_last_said(void **state)
 {
-    char state_text[] = "blocked", broker[] = "host:5672";
+    char state_text[] = "blocked", broker[] = "host:5672", trouble[] = "no leader";
     (void)state;
     msg_bridge_state_t said = {.bridge = 1,
                                .state = text_of(state_text),
                                .broker = text_of(broker),
+                               .trouble = text_of(trouble),
                                .blocked = 1,
                                .held = 4,
                                .in_flight = 3,
@@ -94,6 +95,7 @@ static void it_tells_what_a_bridge_last_said(void **state)
     store_status_hear(&status, &said, 1000);
     memset(state_text, 'x', sizeof(state_text)); /* the message's frame goes */
     memset(broker, 'x', sizeof(broker));
+    memset(trouble, 'x', sizeof(trouble));
     outbox_append(&outbox, 1, 20);
     json_t *json = written(-1);
     const json_t *bridges = json_object_get(json, "bridges");
@@ -103,6 +105,8 @@ static void it_tells_what_a_bridge_last_said(void **state)
     assert_null(json_object_get(silent, "heard_ms_ago"));
     assert_string_equal(json_string_value(json_object_get(told, "state")), "blocked");
     assert_string_equal(json_string_value(json_object_get(told, "broker")), "host:5672");
+    assert_string_equal(json_string_value(json_object_get(told, "trouble")), "no leader");
+    assert_string_equal(json_string_value(json_object_get(silent, "trouble")), "");
     assert_true(json_is_true(json_object_get(told, "blocked")));
     expect(told, "bridge", 1);
     expect(told, "waiting", 1);
