@@ -70,7 +70,9 @@ struct database_class {
     int (*probe)(const char *url, detail_t *detail);
 
     int (*begin)(database_t *self);
-    /* After an error it is rolled back. */
+    /* A transaction that only reads: what it sees is committed, and all of one moment. */
+    int (*begin_reading)(database_t *self);
+    /* Ends either; after an error it is rolled back. */
     int (*commit)(database_t *self);
     void (*rollback)(database_t *self);
 

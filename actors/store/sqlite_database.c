@@ -35,6 +35,7 @@ enum { LOW_ROW = PARTITION_COUNT }; /* of the table position: saved_positions_t.
 
 typedef enum statement {
     BEGIN,
+    BEGIN_READING,
     COMMIT,
     ROLLBACK,
     USER_BY_ID,
@@ -63,6 +64,7 @@ typedef enum statement {
 
 static const char *const statements[STATEMENT_COUNT] = {
     [BEGIN] = "BEGIN IMMEDIATE",
+    [BEGIN_READING] = "BEGIN",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
     [USER_BY_ID] = "SELECT " USER_COLUMNS " FROM user WHERE id = ?1",
@@ -525,6 +527,11 @@ static int begin(database_t *self)
     return run(store_of(self)->statements[BEGIN]);
 }
 
+static int begin_reading(database_t *self)
+{
+    return run(store_of(self)->statements[BEGIN_READING]);
+}
+
 static void rollback(database_t *self)
 {
     sqlite_store_t *store = store_of(self);
@@ -633,6 +640,7 @@ const database_class_t sqlite_database = {
     .close = close_store,
     .probe = probe_store,
     .begin = begin,
+    .begin_reading = begin_reading,
     .commit = commit,
     .rollback = rollback,
     .user_by_id = user_by_id,

@@ -60,9 +60,14 @@ typedef struct asked {
     asker_t asker;
 } asked_t;
 
+/* What a batch's transaction is for. Requests that only read do not make it a writing one, which costs
+ * a lock and a commit; the first that may write does. */
+typedef enum batch_mode { BATCH_CLOSED, BATCH_READING, BATCH_WRITING } batch_mode_t;
+
 typedef struct batch {
-    bool open; /* a transaction is */
-    int error; /* of the database: the batch cannot be committed */
+    batch_mode_t mode;
+    bool writes; /* a request of it may */
+    int error;   /* of the database: the batch cannot be committed */
     asker_t askers[BATCH_MAX];
     size_t count;
     text_buffer_t keys; /* of the askers' looks */
@@ -121,14 +126,32 @@ static void add_reply(store_t *self, const asker_t *asker, const msg_user_reply_
     frame_add(&self->replies[asker->reply_to], MSG_user_reply, asker->corr, reply);
 }
 
-static int open_batch(store_t *self)
+static int open_for_reading(store_t *self)
 {
     batch_t *batch = &self->batch;
-    if (batch->open)
+    if (batch->mode != BATCH_CLOSED)
         return 0;
+    int error = self->database->class->begin_reading(self->database);
+    if (error == 0)
+        batch->mode = BATCH_READING;
+    return error;
+}
+
+/* What was read before stays true: it was committed, and the answers go out after this commit. */
+static int open_for_writing(store_t *self)
+{
+    batch_t *batch = &self->batch;
+    const database_class_t *class = self->database->class;
+    if (batch->mode == BATCH_WRITING)
+        return 0;
+    batch->writes = true;
+    int error = batch->mode == BATCH_READING ? class->commit(self->database) : 0;
+    batch->mode = BATCH_CLOSED;
     batch->savepoint = self->feed.outbox;
-    int error = self->database->class->begin(self->database);
-    batch->open = error == 0;
+    if (error == 0)
+        error = class->begin(self->database);
+    if (error == 0)
+        batch->mode = BATCH_WRITING;
     FAILPOINT("store.begun");
     return error;
 }
@@ -151,15 +174,14 @@ static int save_positions(store_t *self, int64_t now_ms)
 /* Answers a request that only reads without writing; the user's view is not counted then. */
 static int look(store_t *self, const look_t *look, msg_user_reply_t *reply)
 {
-    reply->uncounted =
-        look->type == MSG_health || (look->type == MSG_user_read && self->conf.read_events);
+    reply->uncounted = look->type == MSG_health || look->type == MSG_user_read;
     return look_again(look, &self->batch.keys, self->database, &self->look_room, reply);
 }
 
 /* A full disk fails every batch until it has room again, and each of them tries. */
 static void complain(store_t *self, int error, int64_t now_ms)
 {
-    self->unwritable = true;
+    self->unwritable |= self->batch.writes;
     self->refused += (int64_t)self->batch.count;
     if (now_ms < self->next_complaint_ms)
         return;
@@ -184,8 +206,9 @@ static void note_written(store_t *self)
 static int fail_batch(store_t *self, int error)
 {
     batch_t *batch = &self->batch;
-    if (batch->open) {
+    if (batch->mode != BATCH_CLOSED)
         self->database->class->rollback(self->database);
+    if (batch->mode == BATCH_WRITING) {
         event_feed_roll_back(&self->feed, &batch->savepoint);
         parked_lanes_roll_back(&self->lanes.lanes);
     }
@@ -208,6 +231,27 @@ static void send_replies(store_t *self)
         sender_send(self->https[i], &self->replies[i]);
 }
 
+static int commit_written(store_t *self, int64_t now_ms)
+{
+    batch_t *batch = &self->batch;
+    int error = positions_are_due(self, now_ms) ? save_positions(self, now_ms) : 0;
+    if (FAILPOINT_ON("store.answer_early")) {
+        send_replies(self);
+        FAILPOINT("store.answered_early");
+    }
+    if (error != 0)
+        return error;
+    FAILPOINT("store.written");
+    error = self->database->class->commit(self->database);
+    FAILPOINT("store.committed");
+    if (error != 0)
+        return error;
+    parked_lanes_commit(&self->lanes.lanes);
+    if (self->feed.outbox.head != batch->savepoint.head)
+        note_written(self);
+    return 0;
+}
+
 /* Answers only after COMMIT. Returns ERR_DATABASE_FATAL when the store must end, with nobody
  * answered, since nobody knows the outcome. */
 static int end_batch(store_t *self)
@@ -215,21 +259,10 @@ static int end_batch(store_t *self)
     batch_t *batch = &self->batch;
     int64_t now_ms = clock_mono_ms();
     int error = batch->error;
-    if (error == 0 && batch->open && positions_are_due(self, now_ms))
-        error = save_positions(self, now_ms);
-    if (FAILPOINT_ON("store.answer_early")) {
-        send_replies(self);
-        FAILPOINT("store.answered_early");
-    }
-    if (error == 0 && batch->open) {
-        FAILPOINT("store.written");
+    if (error == 0 && batch->mode == BATCH_WRITING)
+        error = commit_written(self, now_ms);
+    else if (error == 0 && batch->mode == BATCH_READING)
         error = self->database->class->commit(self->database);
-        FAILPOINT("store.committed");
-    }
-    if (error == 0)
-        parked_lanes_commit(&self->lanes.lanes);
-    if (error == 0 && batch->open && self->feed.outbox.head != batch->savepoint.head)
-        note_written(self);
     if (error != 0 && error != ERR_DATABASE_FATAL) {
         complain(self, error, now_ms);
         error = fail_batch(self, error);
@@ -238,7 +271,8 @@ static int end_batch(store_t *self)
         return error;
     if (batch->count > 0)
         self->last_request_ms = now_ms;
-    batch->open = false;
+    batch->mode = BATCH_CLOSED;
+    batch->writes = false;
     batch->error = 0;
     batch->count = 0;
     text_buffer_clear(&batch->keys);
@@ -257,7 +291,7 @@ static int create(store_t *self, const message_t *message, int64_t now_us)
 static int read_one(store_t *self, const message_t *message, int64_t now_us)
 {
     (void)now_us;
-    return user_read(self->database, &message->user_read, self->conf.read_events, &self->outcome);
+    return user_read(self->database, &message->user_read, true, &self->outcome);
 }
 
 static int update(store_t *self, const message_t *message, int64_t now_us)
@@ -310,11 +344,10 @@ static int change_user(store_t *self, const asker_t *asker, const message_t *mes
                        msg_user_reply_t *reply)
 {
     int64_t now_us = clock_wall_us();
-    bool may_be_event = message->type != MSG_user_read || self->conf.read_events;
-    if (may_be_event && !outbox_accepts(&self->feed.outbox))
+    if (!outbox_accepts(&self->feed.outbox))
         return look_suffices(&asker->look) ? look(self, &asker->look, reply) : ERR_OUTBOX_FULL;
     int error =
-        may_be_event && message->type != MSG_user_create
+        message->type != MSG_user_create
             ? lane_keeper_admit(&self->lanes, message->user_read.id, message->user_read.email_key)
             : 0;
     if (error == 0)
@@ -328,8 +361,9 @@ static int change_user(store_t *self, const asker_t *asker, const message_t *mes
     return self->outcome.eventful ? append_event(self, message, now_us) : 0;
 }
 
-/* Remembers who asks; false: there is nothing to do for them but the answer they got or will get. */
-static bool admit(store_t *self, asker_t *asker, const message_t *message)
+/* Remembers who asks, and opens the transaction; false: there is nothing to do for them but the answer
+ * they got or will get. */
+static bool admit(store_t *self, asker_t *asker, const message_t *message, batch_mode_t mode)
 {
     batch_t *batch = &self->batch;
     if (self->state == STORE_STOPPING) {
@@ -340,7 +374,7 @@ static bool admit(store_t *self, asker_t *asker, const message_t *message)
     asker->look = look_keep(&batch->keys, message);
     batch->askers[batch->count++] = *asker;
     if (batch->error == 0)
-        batch->error = open_batch(self);
+        batch->error = mode == BATCH_WRITING ? open_for_writing(self) : open_for_reading(self);
     text_buffer_clear(&self->json);
     return batch->error == 0;
 }
@@ -359,20 +393,29 @@ static void on_request(store_t *self, const message_t *message)
 {
     asker_t asker = {.reply_to = message->user_create.reply_to, .corr = message->corr};
     msg_user_reply_t reply = {0};
-    if (!admit(self, &asker, message))
+    if (!admit(self, &asker, message, BATCH_WRITING))
         return;
     int error = change_user(self, &asker, message, &reply);
     answer(self, &asker, error, &reply);
 }
 
-static void on_list(store_t *self, const message_t *message)
+/* Of a page, or of a user whose view is not counted. */
+static void on_look(store_t *self, const message_t *message)
 {
     asker_t asker = {.reply_to = message->user_list.reply_to, .corr = message->corr};
     msg_user_reply_t reply = {0};
-    if (!admit(self, &asker, message))
+    if (!admit(self, &asker, message, BATCH_READING))
         return;
     int error = look(self, &asker.look, &reply);
     answer(self, &asker, error, &reply);
+}
+
+static void on_read(store_t *self, const message_t *message)
+{
+    if (self->conf.read_events)
+        on_request(self, message);
+    else
+        on_look(self, message);
 }
 
 /* Well is who can read: to take a service away that cannot write would take its reads away too. */
@@ -380,7 +423,7 @@ static void on_health(store_t *self, const message_t *message)
 {
     asker_t asker = {.reply_to = message->health.reply_to, .corr = message->corr};
     msg_user_reply_t reply = {0};
-    if (!admit(self, &asker, message))
+    if (!admit(self, &asker, message, BATCH_READING))
         return;
     int error = look(self, &asker.look, &reply);
     reply.uncounted = self->unwritable || !outbox_accepts(&self->feed.outbox);
@@ -489,10 +532,10 @@ static int answer_operators(store_t *self)
 
 static void (*const requests[MSG_count])(store_t *self, const message_t *message) = {
     [MSG_user_create] = on_request,
-    [MSG_user_read] = on_request,
+    [MSG_user_read] = on_read,
     [MSG_user_update] = on_request,
     [MSG_user_delete] = on_request,
-    [MSG_user_list] = on_list,
+    [MSG_user_list] = on_look,
     [MSG_health] = on_health,
     [MSG_bridge_state] = on_bridge_state,
     [MSG_status] = on_question,

@@ -368,6 +368,64 @@ static void reads_may_be_silent(void **state)
     create("a@b");
     next_event(0);
     expect_in(read_user("a@b")->body, "\"view_count\": 0");
+    assert_int_equal(last_reply.user_reply.uncounted, 1);
+    assert_int_equal(last_reply.user_reply.version, 1);
+    assert_int_equal(read_user("nobody@b")->error, ERR_USER_NOT_FOUND);
+    no_event(0);
+}
+
+/* Somebody else's transaction is in the way of writes only. */
+static void silent_reads_need_no_lock(void **state)
+{
+    const msg_user_read_t read = {.request_id = TEXT("r"), .email_key = TEXT("a@b")};
+    const msg_user_list_t list = {.request_id = TEXT("r"), .limit = 2};
+    const msg_health_t health = {.request_id = TEXT("r")};
+    sqlite3 *connection;
+    (void)state;
+    stop_store();
+    conf.read_events = false;
+    open_store();
+    create("a@b");
+    assert_int_equal(sqlite3_open(path, &connection), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(connection, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    frame_add(&frame, MSG_user_read, 3, &read);
+    frame_add(&frame, MSG_user_list, 4, &list);
+    frame_add(&frame, MSG_health, 5, &health);
+    post();
+    expect_in(next_reply(3)->body, "\"email\": \"a@b\"");
+    expect_in(next_reply(4)->body, "a@b");
+    assert_int_equal(next_reply(5)->uncounted, 0); /* nothing was refused */
+    frame_add(&frame, MSG_user_read, 6, &read);
+    add_create(7, "c@d");
+    post();
+    expect_in(next_reply(6)->body, "\"email\": \"a@b\"");
+    assert_int_equal(next_reply(7)->error, ERR_STORE_UNAVAILABLE);
+    frame_add(&frame, MSG_health, 8, &health);
+    post();
+    assert_int_equal(next_reply(8)->uncounted, 1);
+    sqlite3_close(connection);
+}
+
+static void a_silent_read_sees_what_was_written_before(void **state)
+{
+    const msg_user_read_t read = {.request_id = TEXT("r"), .email_key = TEXT("c@d")};
+    (void)state;
+    stop_store();
+    conf.read_events = false;
+    open_store();
+    attach(0, 5, CREDIT);
+    for (int round = 0; round < 2; round++) {
+        frame_add(&frame, MSG_user_read, 1, &read);
+        if (round == 0)
+            add_create(2, "c@d");
+        frame_add(&frame, MSG_user_read, 3, &read);
+        post();
+        assert_int_equal(next_reply(1)->error, round == 0 ? ERR_USER_NOT_FOUND : 0);
+        if (round == 0)
+            assert_int_equal(next_reply(2)->error, 0);
+        expect_in(next_reply(3)->body, "\"email\": \"c@d\"");
+    }
+    assert_int_equal(next_event(0)->position, 1);
     no_event(0);
 }
 
@@ -1005,6 +1063,8 @@ int main(void)
         WITH_STORE(a_taken_email_fails_alone),
         WITH_STORE(nobody_is_not_found),
         WITH_STORE(reads_may_be_silent),
+        WITH_STORE(silent_reads_need_no_lock),
+        WITH_STORE(a_silent_read_sees_what_was_written_before),
         WITH_STORE(pages_follow_each_other),
         WITH_STORE(it_says_that_it_is_well),
         WITH_STORE(what_was_not_confirmed_comes_again_in_the_next_life),

@@ -138,6 +138,10 @@ def test_reads_can_be_silent(start, broker: Broker) -> None:
     server = start(Server, RABBIT_MQ_URL=broker.url, READ_EVENTS="off")
     server.create("ada@example.org")
     for _ in range(3):
-        assert server.request("GET", "/users/ada@example.org").json()["view_count"] == 0
+        answer = server.request("GET", "/users/ada@example.org")
+        assert (answer.json()["view_count"], answer.headers["View-Counted"]) == (0, "no")
+    changed = server.request("PATCH", "/users/ada@example.org", json={"first_name": "Augusta"})
+    assert (changed.status_code, "View-Counted" in changed.headers) == (200, False)
+    assert server.request("GET", "/users/ada@example.org").json()["first_name"] == "Augusta"
     server.await_drained()
-    assert [message.properties.type for message in broker.drain()] == ["user.create"]
+    assert [message.properties.type for message in broker.drain()] == ["user.create", "user.update"]

@@ -41,6 +41,7 @@ static struct {
     aside_t aside, aside_before; /* as the connection sees it, and as committed */
     bool aside_changed;
     bool full, broken;
+    bool reading; /* the transaction only reads */
     database_t handle;
 } store;
 
@@ -150,9 +151,17 @@ static int probe_database(const char *url, detail_t *detail)
 static int begin(database_t *self)
 {
     (void)self;
+    store.reading = false;
     if (step())
         return ERR_DATABASE_FATAL;
     return store.full ? ERR_STORE_UNAVAILABLE : 0;
+}
+
+static int begin_reading(database_t *self)
+{
+    (void)self;
+    store.reading = true;
+    return step() ? ERR_DATABASE_FATAL : 0;
 }
 
 static void delayed_commit(void *context, int64_t number)
@@ -167,6 +176,10 @@ static int commit(database_t *self)
     (void)self;
     if (step())
         return ERR_DATABASE_FATAL;
+    if (store.reading) {
+        store.reading = false;
+        return 0;
+    }
     if (bug_is(BUG_ANSWER_BEFORE_COMMIT)) {
         world_after(COMMIT_MOST_US, delayed_commit, NULL, world.service.life);
         return 0;
@@ -191,6 +204,7 @@ static int commit(database_t *self)
 static void rollback(database_t *self)
 {
     (void)self;
+    store.reading = false;
     if (!step())
         roll_back();
 }
@@ -483,6 +497,7 @@ const database_class_t sqlite_database = {
     .close = close_database,
     .probe = probe_database,
     .begin = begin,
+    .begin_reading = begin_reading,
     .commit = commit,
     .rollback = rollback,
     .user_by_id = user_by_id,
