@@ -45,10 +45,10 @@ static const struct {
 
 void setting_environment_name(char out[SETTING_NAME_SIZE], const char *key)
 {
-    size_t i = 0;
-    for (; key[i] != '\0' && i < SETTING_NAME_SIZE - 1; i++)
+    size_t size = strlen(key);
+    must(size < SETTING_NAME_SIZE); /* it is one of our table's */
+    for (size_t i = 0; i <= size; i++)
         out[i] = (char)toupper((unsigned char)key[i]);
-    out[i] = '\0';
 }
 
 void setting_flag_name(char out[SETTING_NAME_SIZE], const char *key)
@@ -80,7 +80,7 @@ static bool is_choice(const char *choices, const char *value)
     for (const char *at = choices; at != NULL; at = strchr(at, '|')) {
         at += *at == '|';
         size_t word = strcspn(at, "|");
-        if (word == size && size > 0 && strncmp(at, value, size) == 0)
+        if (word == size && strncmp(at, value, size) == 0)
             return true;
     }
     return false;
@@ -115,31 +115,28 @@ static int refuse(const setting_row_t *row, const char *value, const char *sourc
                       row->key, shown, source, row->choices, row->doc);
 }
 
+/* *number is the value of a number or a switch. */
+static bool is_allowed(const setting_row_t *row, const char *value, int64_t *number)
+{
+    int64_t size = (int64_t)strlen(value);
+    if (row->type == SETTING_NUMBER)
+        return parse_number(number, value) && *number >= row->lo && *number <= row->hi;
+    if (row->type == SETTING_TEXT)
+        return size >= row->lo && size <= row->hi;
+    *number = strcmp(value, "on") == 0;
+    return is_choice(row->choices, value);
+}
+
 static int set(settings_t *settings, const setting_row_t *row, const char *value,
                const char *source, detail_t *detail)
 {
     void *at = (char *)settings + row->offset;
     int64_t number = 0;
-    switch (row->type) {
-    case SETTING_NUMBER:
-        if (!parse_number(&number, value) || number < row->lo || number > row->hi)
-            return refuse(row, value, source, detail);
+    if (!is_allowed(row, value, &number))
+        return refuse(row, value, source, detail);
+    if (row->type == SETTING_NUMBER || row->type == SETTING_SWITCH) {
         *(int64_t *)at = number;
         return 0;
-    case SETTING_SWITCH:
-        if (!is_choice(row->choices, value))
-            return refuse(row, value, source, detail);
-        *(int64_t *)at = strcmp(value, "on") == 0;
-        return 0;
-    case SETTING_CHOICE:
-        if (!is_choice(row->choices, value))
-            return refuse(row, value, source, detail);
-        break;
-    case SETTING_TEXT:
-        number = (int64_t)strlen(value);
-        if (number < row->lo || number > row->hi)
-            return refuse(row, value, source, detail);
-        break;
     }
     free(*(char **)at);
     *(char **)at = copy_of(value);
@@ -156,10 +153,10 @@ static int set_from_file(settings_t *settings, const setting_row_t *row, const c
         return detail_set(detail, ERR_BAD_SETTING,
                           "setting %s: file '%s' from %s cannot be read: %s", row->key, path,
                           source, strerror(errno));
-    size_t size = fread(value, 1, sizeof(value) - 1, file);
-    int failed = ferror(file), whole = feof(file);
+    size_t size = fread(value, 1, sizeof(value), file);
+    int failed = ferror(file);
     (void)fclose(file);
-    if (failed || !whole)
+    if (failed || size == sizeof(value))
         return detail_set(
             detail, ERR_BAD_SETTING,
             "setting %s: file '%s' from %s cannot be read or holds more than %zu bytes", row->key,
@@ -230,8 +227,7 @@ static int set_from_flags(settings_t *settings, int flag_count, char *const *fla
         char name[SETTING_NAME_SIZE], key[SETTING_NAME_SIZE], source[SETTING_NAME_SIZE + 8];
         const char *value = NULL;
         int error = next_flag(flags, flag_count, &at, name, &value, detail);
-        if (error != 0)
-            return error;
+        must(error == 0); /* find_config has been over them */
         if (strcmp(name, "--config") == 0)
             continue;
         snprintf(key, sizeof(key), "%s", name + 2);

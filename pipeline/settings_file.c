@@ -142,9 +142,9 @@ static int parse(reading_t *self, const char *bytes, size_t size)
     yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, size);
     int error = 0;
     if (!yaml_parser_load(&parser, &self->document)) {
+        must(parser.problem != NULL); /* but for want of memory */
         error = detail_set(self->detail, ERR_BAD_SETTING, "settings file %s line %u: not YAML: %s",
-                           self->path, (unsigned)parser.problem_mark.line + 1,
-                           parser.problem != NULL ? parser.problem : "unreadable");
+                           self->path, (unsigned)parser.problem_mark.line + 1, parser.problem);
     } else {
         error = read_document(self);
         yaml_document_delete(&self->document);
@@ -159,14 +159,14 @@ int settings_file_read(const char *path, const settings_file_sink_t *sink, detai
     if (file == NULL)
         return detail_set(detail, ERR_BAD_SETTING, "settings file '%s' cannot be read: %s", path,
                           strerror(errno));
-    char *bytes = malloc(FILE_MAX_BYTES);
+    char *bytes = malloc(FILE_MAX_BYTES + 1);
     must(bytes != NULL);
-    size_t size = fread(bytes, 1, FILE_MAX_BYTES, file);
+    size_t size = fread(bytes, 1, FILE_MAX_BYTES + 1, file);
     int failed = ferror(file);
     (void)fclose(file);
     reading_t reading = {.path = path, .sink = sink, .detail = detail};
     int error;
-    if (failed || size == FILE_MAX_BYTES)
+    if (failed || size > FILE_MAX_BYTES)
         error = detail_set(detail, ERR_BAD_SETTING,
                            "settings file '%s' cannot be read or is larger than 1 MiB", path);
     else

@@ -6,6 +6,7 @@
 #include <amqp_framing.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -94,6 +95,96 @@ static void a_delivery_is_put_together(void **state)
     broker_decoder_fini(&decoder);
 }
 
+/* Hands over a message with these headers. */
+static const broker_event_t *deliver_headers(broker_decoder_t *decoder, amqp_table_entry_t *entries,
+                                             int count)
+{
+    amqp_basic_deliver_t deliver = {.delivery_tag = 1};
+    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_HEADERS_FLAG,
+                                          .headers = {count, entries}};
+    assert_int_equal(take(decoder, method(1, AMQP_BASIC_DELIVER_METHOD, &deliver)), 0);
+    assert_int_equal(take(decoder, header(&properties, 0)), 1);
+    return &decoder->event;
+}
+
+static void every_kind_of_scalar_becomes_a_text(void **state)
+{
+    broker_decoder_t decoder = {0};
+    amqp_table_entry_t entries[] = {
+        {bytes("i8"), {.kind = AMQP_FIELD_KIND_I8, .value.i8 = INT8_MIN}},
+        {bytes("u8"), {.kind = AMQP_FIELD_KIND_U8, .value.u8 = UINT8_MAX}},
+        {bytes("i16"), {.kind = AMQP_FIELD_KIND_I16, .value.i16 = INT16_MIN}},
+        {bytes("u16"), {.kind = AMQP_FIELD_KIND_U16, .value.u16 = UINT16_MAX}},
+        {bytes("i32"), {.kind = AMQP_FIELD_KIND_I32, .value.i32 = INT32_MIN}},
+        {bytes("u32"), {.kind = AMQP_FIELD_KIND_U32, .value.u32 = UINT32_MAX}},
+        {bytes("i64"), {.kind = AMQP_FIELD_KIND_I64, .value.i64 = INT64_MIN}},
+        {bytes("no"), {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 0}},
+        {bytes("bytes"), {.kind = AMQP_FIELD_KIND_BYTES, .value.bytes = bytes("b")}},
+        {bytes("float"), {.kind = AMQP_FIELD_KIND_F64, .value.f64 = 1.5}}};
+    static const char *const texts[] = {
+        "-128",  "255", "-32768", "65535", "-2147483648", "4294967295", "-9223372036854775808",
+        "false", "b"};
+    (void)state;
+    const broker_event_t *event = deliver_headers(&decoder, entries, 10);
+    assert_int_equal(event->message.header_count, 9);
+    for (size_t i = 0; i < 9; i++)
+        expect_text(event->message.headers[i].value, texts[i]);
+    broker_decoder_fini(&decoder);
+}
+
+static void headers_beyond_the_bound_are_left_out(void **state)
+{
+    enum { COUNT = BROKER_RECEIVED_HEADERS_MAX + 5 };
+    broker_decoder_t decoder = {0};
+    amqp_table_entry_t entries[COUNT];
+    (void)state;
+    for (int i = 0; i < COUNT; i++)
+        entries[i] =
+            (amqp_table_entry_t){bytes("number"), {.kind = AMQP_FIELD_KIND_I32, .value.i32 = i}};
+    const broker_event_t *event = deliver_headers(&decoder, entries, COUNT);
+    assert_int_equal(event->message.header_count, BROKER_RECEIVED_HEADERS_MAX);
+    expect_text(event->message.headers[BROKER_RECEIVED_HEADERS_MAX - 1].value, "63");
+    broker_decoder_fini(&decoder);
+}
+
+static void the_memory_of_a_large_body_is_given_back(void **state)
+{
+    enum { PART = 1 << 20 };
+    broker_decoder_t decoder = {0};
+    amqp_basic_deliver_t deliver = {.delivery_tag = 1};
+    amqp_basic_properties_t properties = {0};
+    char *part = malloc(PART + 1);
+    (void)state;
+    assert_non_null(part);
+    memset(part, 'x', PART);
+    part[PART] = '\0';
+    assert_int_equal(take(&decoder, method(1, AMQP_BASIC_DELIVER_METHOD, &deliver)), 0);
+    assert_int_equal(take(&decoder, header(&properties, 2 * PART)), 0);
+    assert_int_equal(take(&decoder, body(part)), 0);
+    assert_int_equal(take(&decoder, body(part)), 1);
+    assert_int_equal(decoder.event.message.body.size, 2 * PART);
+    assert_int_equal(take(&decoder, method(1, AMQP_BASIC_DELIVER_METHOD, &deliver)), 0);
+    assert_int_equal(take(&decoder, header(&properties, 4)), 0);
+    assert_int_equal(decoder.body.capacity, 0);
+    assert_int_equal(take(&decoder, body("ab")), 0);
+    assert_int_equal(take(&decoder, body("cd")), 1);
+    expect_text(decoder.event.message.body, "abcd");
+    broker_decoder_fini(&decoder);
+    free(part);
+}
+
+static void a_cancelled_subscription_is_told_and_news_of_no_use_are_not(void **state)
+{
+    broker_decoder_t decoder = {0};
+    amqp_basic_cancel_t cancel = {.consumer_tag = bytes("c")};
+    amqp_basic_qos_ok_t late = {0};
+    (void)state;
+    assert_int_equal(take(&decoder, method(1, AMQP_BASIC_QOS_OK_METHOD, &late)), 0);
+    assert_int_equal(take(&decoder, method(1, AMQP_BASIC_CANCEL_METHOD, &cancel)), 1);
+    assert_int_equal(decoder.event.kind, BROKER_CANCELLED);
+    broker_decoder_fini(&decoder);
+}
+
 static void a_return_tells_which_message_and_why(void **state)
 {
     broker_decoder_t decoder = {0};
@@ -165,6 +256,20 @@ static void a_close_is_the_end(void **state)
     assert_non_null(strstr(detail.text, "connection: 320 FORCED"));
 }
 
+/* A channel may be closed between the frames of a message, which then never ends. */
+static void a_close_may_stand_within_a_message(void **state)
+{
+    broker_decoder_t decoder = {0};
+    amqp_basic_deliver_t deliver = {.delivery_tag = 3};
+    amqp_channel_close_t close = {.reply_code = 406, .reply_text = bytes("unknown tag")};
+    amqp_frame_t frame = method(1, AMQP_CHANNEL_CLOSE_METHOD, &close);
+    detail_t detail;
+    (void)state;
+    assert_int_equal(take(&decoder, method(1, AMQP_BASIC_DELIVER_METHOD, &deliver)), 0);
+    assert_int_equal(broker_decode(&decoder, &frame, &detail), ERR_BROKER_DOWN);
+    assert_non_null(strstr(detail.text, "channel: 406 unknown tag"));
+}
+
 static void frames_out_of_place_are_refused(void **state)
 {
     amqp_basic_deliver_t deliver = {.delivery_tag = 1};
@@ -223,12 +328,21 @@ static void an_internal_error_says_what_an_operator_can_do(void **state)
     assert_int_equal(broker_closed("", "channel", 320, amqp_cstring_bytes("FORCED"), &detail),
                      ERR_BROKER_DOWN);
     assert_string_equal(detail.text, "the broker closed the channel: 320 FORCED");
+    char reason[256] = {0};
+    memset(reason, 'x', sizeof(reason) - 1); /* as long as a broker can say */
+    assert_int_equal(broker_closed("", "channel", 541, bytes(reason), &detail), ERR_BROKER_DOWN);
+    assert_non_null(strstr(detail.text, "xxx; the queue may have no leader"));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_delivery_is_put_together),
+        cmocka_unit_test(every_kind_of_scalar_becomes_a_text),
+        cmocka_unit_test(headers_beyond_the_bound_are_left_out),
+        cmocka_unit_test(the_memory_of_a_large_body_is_given_back),
+        cmocka_unit_test(a_cancelled_subscription_is_told_and_news_of_no_use_are_not),
+        cmocka_unit_test(a_close_may_stand_within_a_message),
         cmocka_unit_test(a_return_tells_which_message_and_why),
         cmocka_unit_test(news_of_the_connection_may_stand_within_a_message),
         cmocka_unit_test(confirms_name_tags),

@@ -38,6 +38,7 @@ static const broker_header_t full_headers[] = {
     {{"userbus_sequence", 16}, {"7", 1}},
     {{"cloudEvents_sequence", 20}, {"8", 1}},
     {{"mine", 4}, {"kept", 4}},
+    {{"x-delivery-count", 16}, {"3", 1}}, /* the broker's, of the letter */
 };
 
 enum { FULL_COUNT = sizeof(full_headers) / sizeof(full_headers[0]) };
@@ -125,6 +126,23 @@ static void test_who_the_user_is(void **state)
     }
 }
 
+static void test_a_body_that_is_too_large_is_not_read(void **state)
+{
+    enum { SIZE = 1 << 20 };
+    (void)state;
+    char *body = malloc(SIZE + 1);
+    assert_non_null(body);
+    memset(body, ' ', SIZE + 1);
+    memcpy(body, BODY, sizeof(BODY) - 1);
+    for (size_t size = SIZE; size <= SIZE + 1; size++) {
+        const broker_message_t message = {.body = {body, size}};
+        letter_t *letter = letter_new(&message, 1, 0, false);
+        assert_string_equal(letter->user, size == SIZE ? "u-body" : "");
+        letter_free(letter);
+    }
+    free(body);
+}
+
 static void test_a_user_key_that_is_too_long_is_none(void **state)
 {
     (void)state;
@@ -178,6 +196,7 @@ static void test_filters(void **state)
         {{ALL, .user = {"u-body", 6}}, false},
         {{ALL, .user = {"ada@EXAMPLE.org", 15}}, true},
         {{ALL, .user = {"ada@example.or", 14}}, false},
+        {{ALL, .user = {"bob@example.org", 15}}, false},
         {{ALL, .fingerprint = {"00ff00ff00ff00ff", 16}}, true},
         {{ALL, .fingerprint = {"00ff00ff00ff00f", 15}}, false},
         {{ALL, .id = {"m-1", 3}}, true},
@@ -371,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_what_a_letter_tells),
         cmocka_unit_test(test_without_its_body),
         cmocka_unit_test(test_who_the_user_is),
+        cmocka_unit_test(test_a_body_that_is_too_large_is_not_read),
         cmocka_unit_test(test_a_user_key_that_is_too_long_is_none),
         cmocka_unit_test(test_sequences),
         cmocka_unit_test(test_filters),

@@ -112,6 +112,8 @@ static void bad_values_name_key_value_and_source(void **unused)
             LIST("bridges", "'0'", "flag --bridges", "1..16"));
     refused(LIST("--bridges", "17"), NULL, ERR_BAD_SETTING, LIST("'17'"));
     refused(LIST("--bridges", "1x"), NULL, ERR_BAD_SETTING, LIST("'1x'"));
+    refused(LIST("--bridges=-1"), NULL, ERR_BAD_SETTING, LIST("'-1'", "1..16"));
+    refused(LIST("--bridges=+1"), NULL, ERR_BAD_SETTING, LIST("'+1'"));
     refused(LIST("--bridges", ""), NULL, ERR_BAD_SETTING, LIST("bridges"));
     refused(LIST("--bridges", "99999999999999999999"), NULL, ERR_BAD_SETTING, LIST("bridges"));
     refused(NULL, LIST("QUEUE_TYPE=lazy"), ERR_BAD_SETTING,
@@ -134,6 +136,9 @@ static void flags_that_do_not_exist_are_refused(void **unused)
     refused(LIST("--http_threads", "1"), NULL, ERR_USAGE, LIST("--http_threads"));
     refused(LIST("--bridges"), NULL, ERR_USAGE, LIST("--bridges", "needs a value"));
     refused(LIST("bridges"), NULL, ERR_USAGE, LIST("'bridges'"));
+    refused(LIST("--a-flag-whose-name-is-longer-than-the-name-of-any-setting-that-there-is=1"),
+            NULL, ERR_USAGE, LIST("--a-flag-whose", "is not a flag"));
+    refused(LIST("--bridges=2", "--config"), NULL, ERR_USAGE, LIST("--config", "needs a value"));
 }
 
 static void bad_files_name_file_and_line(void **unused)
@@ -155,6 +160,11 @@ static void bad_files_name_file_and_line(void **unused)
         {"handlers:\n- 7\n", "mapping", "line 2"},
         {"handlers:\n- {label: a, queue: q, event: e, processor: p, more: m}\n", "each once",
          "line 2"},
+        {"handlers:\n- {label: a, label: b}\n", "each once", "line 2"},
+        {"handlers:\n- {[label]: a}\n", "each once", "line 2"},
+        {"handlers:\n- {label: [a]}\n", "each a text", "line 2"},
+        {"handlers:\n- {label: '', queue: q, event: e, processor: p}\n", "1..200 bytes", "line 2"},
+        {"bridges: 2\n\xff\n", "not YAML", "line"},
     };
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         const char *path = write_file("bad.yaml", files[i].content);
@@ -163,6 +173,64 @@ static void bad_files_name_file_and_line(void **unused)
     }
     refused(LIST("--config", "/nowhere/x.yaml"), NULL, ERR_BAD_SETTING,
             LIST("/nowhere/x.yaml", "No such file"));
+}
+
+static void an_empty_file_sets_nothing(void **unused)
+{
+    (void)unused;
+    static const char *const files[] = {"", "# nothing\n"};
+    for (size_t i = 0; i < 2; i++) {
+        settings_t settings;
+        detail_t detail;
+        const char *path = write_file("empty.yaml", files[i]);
+        assert_int_equal(load(&settings, LIST("--config", path), NULL, &detail), 0);
+        assert_int_equal(settings.handler_count, 4);
+        settings_fini(&settings);
+    }
+}
+
+/* As long as it may be, or a byte longer. */
+static const char *handler_file(size_t size)
+{
+    static char content[HANDLER_TEXT_MAX + 128];
+    int at = snprintf(content, sizeof(content),
+                      "handlers:\n- {queue: q, event: e, processor: p, label: ");
+    memset(content + at, 'x', size);
+    strcpy(content + at + size, "}\n");
+    return write_file("long.yaml", content);
+}
+
+static void a_handler_s_text_has_a_bound(void **unused)
+{
+    (void)unused;
+    settings_t settings;
+    detail_t detail;
+    assert_int_equal(
+        load(&settings, LIST("--config", handler_file(HANDLER_TEXT_MAX)), NULL, &detail), 0);
+    assert_int_equal(strlen(settings.handlers[0].label), HANDLER_TEXT_MAX);
+    settings_fini(&settings);
+    refused(LIST("--config", handler_file(HANDLER_TEXT_MAX + 1)), NULL, ERR_BAD_SETTING,
+            LIST("1..200 bytes", "line 2"));
+}
+
+static void files_that_are_none_or_too_large_are_refused(void **unused)
+{
+    enum { LARGE = 1 << 20 };
+    (void)unused;
+    refused(LIST("--config", folder), NULL, ERR_BAD_SETTING, LIST(folder, "cannot be read"));
+    char *content = malloc(LARGE + 2);
+    assert_non_null(content);
+    memset(content, '\n', LARGE + 1);
+    content[LARGE + 1] = '\0';
+    refused(LIST("--config", write_file("large.yaml", content)), NULL, ERR_BAD_SETTING,
+            LIST("larger than 1 MiB"));
+    settings_t settings;
+    detail_t detail;
+    content[LARGE] = '\0';
+    assert_int_equal(
+        load(&settings, LIST("--config", write_file("large.yaml", content)), NULL, &detail), 0);
+    settings_fini(&settings);
+    free(content);
 }
 
 static void a_file_replaces_the_handler_table(void **unused)
@@ -203,6 +271,28 @@ static void secrets_come_from_files_and_are_never_shown(void **unused)
     refused(NULL, LIST(variable, "RABBIT_MQ_URL=amqp://x"), ERR_BAD_SETTING, LIST("not both"));
     refused(NULL, LIST("RABBIT_MQ_URL_FILE=/nowhere"), ERR_BAD_SETTING,
             LIST("/nowhere", "RABBIT_MQ_URL_FILE"));
+}
+
+static void a_secret_that_is_refused_is_not_shown(void **unused)
+{
+    enum { LONG = 4096 };
+    static char variable[LONG + 64], content[LONG + 1];
+    settings_t settings;
+    detail_t detail;
+    (void)unused;
+    int at = snprintf(variable, sizeof(variable), "RABBIT_MQ_URL=");
+    memset(variable + at, 'x', LONG + 1);
+    refused(NULL, LIST(variable), ERR_BAD_SETTING, LIST("rabbit_mq_url", "(hidden)"));
+    memset(content, 'x', LONG);
+    snprintf(variable, sizeof(variable), "RABBIT_MQ_URL_FILE=%s", write_file("url", content));
+    refused(NULL, LIST(variable), ERR_BAD_SETTING, LIST("more than 4095 bytes"));
+    content[LONG - 1] = '\0';
+    write_file("url", content);
+    assert_int_equal(load(&settings, NULL, LIST(variable), &detail), 0);
+    assert_int_equal(strlen(settings.rabbit_mq_url), LONG - 1);
+    settings_fini(&settings);
+    snprintf(variable, sizeof(variable), "RABBIT_MQ_URL_FILE=%s", folder);
+    refused(NULL, LIST(variable), ERR_BAD_SETTING, LIST(folder, "cannot be read"));
 }
 
 /* The name is not one of ours, so nothing says that its value is a secret. */
@@ -257,9 +347,13 @@ int main(void)
         cmocka_unit_test(bad_values_name_key_value_and_source),
         cmocka_unit_test(flags_that_do_not_exist_are_refused),
         cmocka_unit_test(bad_files_name_file_and_line),
+        cmocka_unit_test(an_empty_file_sets_nothing),
+        cmocka_unit_test(a_handler_s_text_has_a_bound),
+        cmocka_unit_test(files_that_are_none_or_too_large_are_refused),
         cmocka_unit_test(a_file_replaces_the_handler_table),
         cmocka_unit_test(too_many_handlers_are_refused),
         cmocka_unit_test(secrets_come_from_files_and_are_never_shown),
+        cmocka_unit_test(a_secret_that_is_refused_is_not_shown),
         cmocka_unit_test(a_misspelt_secret_is_not_shown),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
