@@ -41,6 +41,10 @@ class _Connection:
         self.socket.setblocking(False)
         self.input = b""
 
+    def forget(self, user: list | None) -> None:
+        """What was asked of the user may have been done or not: a second delete would be answered without an event."""
+        self.users = [other for other in self.users if other is not user]
+
     def close(self) -> None:
         if self.socket is not None:
             self.socket.close()
@@ -169,6 +173,7 @@ class FastLoad(threading.Thread):
     def drop(self, connection: _Connection) -> None:
         if connection.pending is not None:
             self.record.broken += 1
+            connection.forget(connection.pending[2])
         if connection.socket is not None:
             self.by_fd.pop(connection.socket.fileno(), None)
         connection.close()
