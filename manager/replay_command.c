@@ -356,7 +356,7 @@ int replay_command(const command_context_t *context)
                         .full_headers = strcmp(self->settings->event_headers, "full") == 0};
     snprintf(self->source, sizeof(self->source), "/%s", self->settings->application_id);
     lanes_init(&self->lanes);
-    confirm_window_reset(&self->window);
+    confirm_window_init(&self->window, CONFIRM_WINDOW_MAX);
     int error = prepare(self, context, &detail);
     if (error == 0 && !self->counting)
         error = connect_broker(self, &detail);

@@ -24,10 +24,10 @@
 #include "proto/errors.h"
 
 enum {
-    CREDIT = 4096,      /* events held at most: four windows, so that lanes can be passed over */
     CREDIT_BATCH = 256, /* given back at once, or what there is with the positions */
     BURST_LEAST = 64,   /* publishes in one write, when there is more to do */
     BURST_MOST = 256,
+    BURSTS_MIN = 4,         /* in a window */
     TURN_EVERY_MS = 1,      /* at most, so that what comes from both sides gathers */
     BUSY_TURN_EVERY_MS = 5, /* with BUSY_IN_FLIGHT events or more in flight */
     BUSY_IN_FLIGHT = 16,
@@ -72,7 +72,8 @@ typedef struct bridge {
     lanes_t lanes;
     progress_t progress;
     confirm_window_t window;
-    uint64_t touched; /* partitions that may have a position to report */
+    size_t burst_least; /* publishes in one write, when there is more to do */
+    uint64_t touched;   /* partitions that may have a position to report */
 
     sender_t *store;
     frame_t frame;
@@ -212,7 +213,8 @@ static void give_back(bridge_t *self, outgoing_event_t *event, const departure_t
  * come in. */
 static void yield(bridge_t *self, int64_t now_ms)
 {
-    if (self->lanes.events < CREDIT || self->state != BRIDGE_PUBLISHING || now_ms < self->yield_ms)
+    if ((int64_t)self->lanes.events < self->conf.credit || self->state != BRIDGE_PUBLISHING ||
+        now_ms < self->yield_ms)
         return;
     if (lanes_yield(&self->lanes))
         self->yield_ms = now_ms + YIELD_EVERY_MS;
@@ -322,12 +324,12 @@ static bool read_broker(bridge_t *self)
 /* --- publishing ------------------------------------------------------------------------------- */
 
 /* Encodes up to a burst; returns how many. */
-static int fill_burst(bridge_t *self)
+static size_t fill_burst(bridge_t *self)
 {
     outgoing_event_t *event;
     size_t room = confirm_window_room(&self->window);
-    int most = room < BURST_MOST ? (int)room : BURST_MOST;
-    int count = 0;
+    size_t most = room < BURST_MOST ? room : BURST_MOST;
+    size_t count = 0;
     if (confirm_window_empty(&self->window))
         self->heard_ms = clock_mono_ms();
     while (count < most && (event = lanes_next(&self->lanes)) != NULL) {
@@ -340,7 +342,7 @@ static int fill_burst(bridge_t *self)
             confirm_window_add(&self->window, tag, event);
         count++;
     }
-    self->published += count;
+    self->published += (int64_t)count;
     return count;
 }
 
@@ -350,8 +352,8 @@ static void publish(bridge_t *self)
 {
     detail_t detail = {{0}};
     lanes_wake(&self->lanes, clock_mono_ms());
-    while (broker_unsent(self->broker) == 0 && confirm_window_room(&self->window) >= BURST_LEAST &&
-           fill_burst(self) > 0) {
+    while (broker_unsent(self->broker) == 0 &&
+           confirm_window_room(&self->window) >= self->burst_least && fill_burst(self) > 0) {
         int error = broker_flush(self->broker, &detail);
         if (error != 0) {
             lose_connection(self, error, &detail);
@@ -398,7 +400,7 @@ static void attach(bridge_t *self)
 {
     self->attach_id = clock_mono_us(); /* one life ends before the next begins */
     const msg_bridge_attach_t message = {
-        .bridge = self->conf.index, .attach_id = self->attach_id, .credit = CREDIT};
+        .bridge = self->conf.index, .attach_id = self->attach_id, .credit = self->conf.credit};
     frame_add(&self->frame, MSG_bridge_attach, 0, &message);
     sender_send(self->store, &self->frame);
 }
@@ -465,7 +467,7 @@ static void on_event(void *state, const message_t *message)
     bridge_t *self = state;
     if (!self->is_for_us)
         return;
-    must(self->lanes.events < CREDIT);
+    must((int64_t)self->lanes.events < self->conf.credit);
     outgoing_event_t *event = outgoing_event_new(&self->lanes.shelf, &message->event);
     progress_add(&self->progress, event);
     lanes_add(&self->lanes, event);
@@ -604,6 +606,17 @@ static void fini_bridge(void *state)
     free(self);
 }
 
+static void set_bounds(bridge_t *self)
+{
+    bridge_conf_t *conf = &self->conf;
+    conf->credit = conf->credit != 0 ? conf->credit : BRIDGE_CREDIT;
+    conf->window = conf->window != 0 ? conf->window : BRIDGE_WINDOW;
+    confirm_window_init(&self->window, conf->window);
+    self->burst_least = (conf->window + BURSTS_MIN - 1) / BURSTS_MIN;
+    if (self->burst_least > BURST_LEAST)
+        self->burst_least = BURST_LEAST;
+}
+
 static int init_bridge(void **state, const actor_self_t *actor, const void *conf, detail_t *detail)
 {
     bridge_t *self = calloc(1, sizeof(*self));
@@ -622,7 +635,7 @@ static int init_bridge(void **state, const actor_self_t *actor, const void *conf
                                           .topology = self->conf.topology};
     self->dialer = broker_dialer_open(&dialing);
     lanes_init(&self->lanes);
-    confirm_window_reset(&self->window);
+    set_bounds(self);
     self->store = sender_open(actor->room, "store");
     *state = self;
     return 0;

@@ -15,8 +15,14 @@
 
 #include <stdbool.h>
 
+#include "actors/bridge/confirm_window.h"
 #include "pipeline/actor.h"
 #include "pipeline/broker_dialer.h"
+
+enum {
+    BRIDGE_CREDIT = 4096, /* four windows, so that lanes can be passed over */
+    BRIDGE_WINDOW = CONFIRM_WINDOW_MAX,
+};
 
 typedef struct bridge_conf {
     unsigned index;
@@ -26,6 +32,8 @@ typedef struct bridge_conf {
     broker_topology_t topology;
     const char *application_id;
     bool full_headers; /* with the CloudEvents ones; else only the sequence of them */
+    int64_t credit;    /* events held at most, 1..65536; 0: BRIDGE_CREDIT */
+    size_t window;     /* of them in flight, at most CONFIRM_WINDOW_MAX; 0: BRIDGE_WINDOW */
 } bridge_conf_t;
 
 /* conf: bridge_conf_t. Its init does not need the broker. */

@@ -5,15 +5,22 @@
 
 #include "proto/errors.h"
 
+void confirm_window_init(confirm_window_t *self, size_t max)
+{
+    must(max >= 1 && max <= CONFIRM_WINDOW_MAX);
+    self->max = max;
+    confirm_window_reset(self);
+}
+
 void confirm_window_reset(confirm_window_t *self)
 {
-    memset(self, 0, sizeof(*self));
+    memset(self->ring, 0, sizeof(self->ring));
     self->first = self->next = 1;
 }
 
 size_t confirm_window_room(const confirm_window_t *self)
 {
-    return CONFIRM_WINDOW_MAX - (size_t)(self->next - self->first);
+    return self->max - (size_t)(self->next - self->first);
 }
 
 bool confirm_window_empty(const confirm_window_t *self)

@@ -13,12 +13,16 @@
 enum { CONFIRM_WINDOW_MAX = 1000, CONFIRM_RING = 1024 };
 
 typedef struct confirm_window {
+    size_t max;           /* of tags at once */
     uint64_t first, next; /* tags: the oldest without outcome, and that of the next publish */
     struct {
         outgoing_event_t *event; /* NULL: its outcome is known */
         bool returned;
     } ring[CONFIRM_RING]; /* by tag modulo its size */
 } confirm_window_t;
+
+/* max: 1..CONFIRM_WINDOW_MAX. */
+void confirm_window_init(confirm_window_t *self, size_t max);
 
 /* Empty, for a new connection: tags begin at 1. */
 void confirm_window_reset(confirm_window_t *self);

@@ -157,6 +157,8 @@ void lane_keeper_take(lane_keeper_t *self, const msg_event_parked_t *parked)
         must(self->returned != NULL);
     }
     self->returned[self->returned_count++] = *parked;
+    /* Its credit is given back with it, so until it is written nothing else counts it. */
+    outbox_park(&self->feed->outbox, 1, 0);
 }
 
 bool lane_keeper_is_settled(const lane_keeper_t *self)
@@ -258,6 +260,7 @@ static int write_returned(lane_keeper_t *self)
     free(homes);
     if (error != 0)
         return error;
+    outbox_park(&self->feed->outbox, -(int64_t)count, 0);
     self->returned_count -= count;
     memmove(self->returned, self->returned + count, self->returned_count * sizeof(*self->returned));
     return 0;

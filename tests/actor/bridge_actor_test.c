@@ -299,6 +299,24 @@ static void without_a_broker_it_waits_and_stops_in_time(void **state)
     assert_true(clock_mono_ms() - began_ms < 2000);
 }
 
+/* Both bounds are met again and again on the way. */
+static void small_bounds_are_kept_and_all_goes_through(void **state)
+{
+    enum { BOUND = 6, EVENTS = 60 };
+    (void)state;
+    conf.credit = BOUND;
+    conf.window = 3;
+    open_bridge();
+    await_credit(BOUND);
+    for (int i = 0; i < EVENTS; i += BOUND) {
+        for (int sequence = i + 1; sequence <= i + BOUND; sequence++)
+            add_event(0, EVENT_USER_READ, sequence);
+        send_events();
+        await_credit(2 * BOUND + i);
+    }
+    expect_in_order(EVENTS);
+}
+
 /* Somebody unbinds the queue: events come back, and none may be called sent until they are routed. */
 static void an_unroutable_event_is_not_sent(void **state)
 {
@@ -440,6 +458,7 @@ int main(void)
         WITH_BROKER(many_users_come_each_in_order),
         WITH_BROKER(a_stop_waits_for_confirms),
         WITH_BROKER(without_a_broker_it_waits_and_stops_in_time),
+        WITH_BROKER(small_bounds_are_kept_and_all_goes_through),
         WITH_BROKER(an_unroutable_event_is_not_sent),
         WITH_BROKER(a_queue_of_another_type_is_left_alone),
         WITH_BROKER(what_comes_for_a_closed_lane_goes_back),

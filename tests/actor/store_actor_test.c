@@ -1027,6 +1027,24 @@ static void a_locked_database_refuses_and_recovers(void **state)
     assert_int_equal(next_reply(8)->uncounted, 0);
 }
 
+/* What came back and cannot be written yet waits in memory alone, and counts as what waits. */
+static void what_came_back_counts_while_it_cannot_be_written(void **state)
+{
+    sqlite3 *connection;
+    (void)state;
+    attach(0, 5, CREDIT);
+    create("a@b");
+    const msg_event_t *event = next_event(0);
+    assert_int_equal(sqlite3_open(path, &connection), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(connection, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    log_set_level(LOG_ERROR + 1);
+    give_back(event, 5, true);
+    expect_in(ask_status()->body, "{\"outbox\": {\"events\": 1, ");
+    sqlite3_close(connection);
+    wait_for("SELECT count(*) FROM parked_lane", 1);
+    expect_in(ask_status()->body, "{\"outbox\": {\"events\": 1, ");
+}
+
 static void a_damaged_log_stops_the_start(void **state)
 {
     (void)state;
@@ -1087,6 +1105,7 @@ int main(void)
         WITH_STORE(old_confirmed_events_go),
         WITH_STORE(a_batch_that_cannot_be_written_is_undone_whole),
         WITH_STORE(a_locked_database_refuses_and_recovers),
+        WITH_STORE(what_came_back_counts_while_it_cannot_be_written),
         WITH_STORE(a_damaged_log_stops_the_start),
         WITH_STORE(a_stop_refuses_what_is_left),
     };

@@ -19,6 +19,7 @@ static const char *const names[BUG_COUNT] = {
     [BUG_REQUEUE_REVERSED] = "requeue-reversed",
     [BUG_WRITES_TOGETHER] = "writes-together",
     [BUG_CREDIT_TWICE] = "credit-twice",
+    [BUG_CREDIT_OF_FORMER_LIFE] = "credit-of-former-life",
     [BUG_FAILED_FORGOTTEN] = "failed-forgotten",
     [BUG_APPLIED_TWICE] = "applied-twice",
     [BUG_ACK_BEFORE_COMMIT] = "ack-before-commit",
@@ -129,6 +130,8 @@ void __wrap_outbox_credit(outbox_t *self, unsigned bridge, int64_t attach_id, in
 void __wrap_outbox_credit(outbox_t *self, unsigned bridge, int64_t attach_id, int64_t events,
                           int64_t bytes)
 {
+    if (bug_is(BUG_CREDIT_OF_FORMER_LIFE) && bridge < self->bridge_count)
+        attach_id = self->bridges[bridge].attach_id;
     __real_outbox_credit(self, bridge, attach_id, events, bytes);
     if (bug_is(BUG_CREDIT_TWICE))
         __real_outbox_credit(self, bridge, attach_id, events, bytes);

@@ -16,13 +16,14 @@ typedef enum bug {
     BUG_REQUEUE_REVERSED, /* after a lost connection a lane begins with its newest event */
     BUG_WRITES_TOGETHER,  /* writes of a lane are in flight together, as reads are */
     BUG_CREDIT_TWICE,
-    BUG_FAILED_FORGOTTEN,    /* a lane goes on behind an event that failed */
-    BUG_APPLIED_TWICE,       /* the inbox takes a duplicate for new */
-    BUG_ACK_BEFORE_COMMIT,   /* of the worker */
-    BUG_FORMER_LIFE_FED,     /* a bridge takes what the store sent for its life before */
-    BUG_FORMER_LIFE_BETWEEN, /* the same, once it was sent something for this life */
-    BUG_ATTACH_BACK,         /* an attach that comes late, after that of the next life, counts */
-    BUG_LETTER_ACKED_EARLY,  /* a delivery is acked before its dead letter is confirmed */
+    BUG_CREDIT_OF_FORMER_LIFE, /* late credit of a bridge's former life counts for the present one */
+    BUG_FAILED_FORGOTTEN,      /* a lane goes on behind an event that failed */
+    BUG_APPLIED_TWICE,         /* the inbox takes a duplicate for new */
+    BUG_ACK_BEFORE_COMMIT,     /* of the worker */
+    BUG_FORMER_LIFE_FED,       /* a bridge takes what the store sent for its life before */
+    BUG_FORMER_LIFE_BETWEEN,   /* the same, once it was sent something for this life */
+    BUG_ATTACH_BACK,           /* an attach that comes late, after that of the next life, counts */
+    BUG_LETTER_ACKED_EARLY,    /* a delivery is acked before its dead letter is confirmed */
     BUG_COUNT
 } bug_t;
 

@@ -73,11 +73,37 @@ static void report_breach(plan_t *plan, const outcome_t *found)
     printf("seed %" PRIu64 " breaches \"%s\"\n", plan->seed, found->promise);
 }
 
+/* What all runs came to. */
+typedef struct totals {
+    uint64_t steps, hash;
+    int64_t events, simulated_us, reached[REACHED_COUNT];
+} totals_t;
+
+static void add_run(totals_t *self, const outcome_t *outcome)
+{
+    self->steps += outcome->steps;
+    self->events += outcome->events;
+    self->simulated_us += outcome->ended_us;
+    self->hash = (self->hash ^ outcome->hash) * UINT64_C(0x100000001b3);
+    for (int i = 0; i < REACHED_COUNT; i++)
+        self->reached[i] += outcome->reached[i];
+}
+
+static void print_totals(const totals_t *self, const options_t *options)
+{
+    printf("reached:");
+    for (int i = 0; i < REACHED_COUNT; i++)
+        printf("%s %s %" PRId64, i > 0 ? "," : "", reached_name((reached_t)i), self->reached[i]);
+    printf("\n%" PRIu64 " seeds from %" PRIu64 ": every promise held; %" PRId64 " events, %" PRIu64
+           " steps, %.1f simulated hours, hash %016" PRIx64 "\n",
+           options->count, options->from, self->events, self->steps,
+           (double)self->simulated_us / 3.6e9, self->hash);
+}
+
 static int run_seeds(const options_t *options)
 {
     static plan_t plan;
-    uint64_t steps = 0, hash = 0;
-    int64_t events = 0, simulated_us = 0;
+    totals_t totals = {0};
     for (uint64_t i = 0; i < options->count; i++) {
         plan_make(&plan, options->from + i);
         if (options->trace)
@@ -89,14 +115,9 @@ static int run_seeds(const options_t *options)
             report_breach(&plan, &outcome);
             return 1;
         }
-        steps += outcome.steps;
-        events += outcome.events;
-        simulated_us += outcome.ended_us;
-        hash = (hash ^ outcome.hash) * UINT64_C(0x100000001b3);
+        add_run(&totals, &outcome);
     }
-    printf("%" PRIu64 " seeds from %" PRIu64 ": every promise held; %" PRId64 " events, %" PRIu64
-           " steps, %.1f simulated hours, hash %016" PRIx64 "\n",
-           options->count, options->from, events, steps, (double)simulated_us / 3.6e9, hash);
+    print_totals(&totals, options);
     return 0;
 }
 

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "actors/bridge/bridge_actor.h"
+
 enum { MS = 1000, SECOND = 1000 * MS };
 
 /* Weights say how often a kind is chosen among the faults of a plan. */
@@ -115,7 +117,9 @@ void plan_make(plan_t *out, uint64_t seed)
         out->bridges[i] = random_chance(&random, 50)
                               ? out->bridges[0] + (out->bridges[0] == 0)
                               : (unsigned)random_between(&random, 1, PLAN_BRIDGES_MAX);
-    out->credit = random_chance(&random, 60) ? random_between(&random, 1, 16) : 65536;
+    out->credit = random_chance(&random, 60) ? random_between(&random, 1, 16) : BRIDGE_CREDIT;
+    out->window =
+        random_chance(&random, 60) ? (size_t)random_between(&random, 1, 16) : BRIDGE_WINDOW;
     out->outbox_max_events = random_chance(&random, 30) ? 100 : 100000;
     out->prefetch = (unsigned)random_between(&random, 1, PLAN_PREFETCH_MAX);
     out->latency_us = latencies_us[random_between(&random, 0, 3)];
@@ -123,8 +127,10 @@ void plan_make(plan_t *out, uint64_t seed)
     bool stubborn = random_chance(&random, 20);
     out->trouble_us = random_between(&random, stubborn ? 8 * SECOND : 200 * MS,
                                      stubborn ? 40 * SECOND : 15 * SECOND);
-    /* A small grant is the whole of what a bridge holds, and one user's events may take it up. */
-    out->isolation = random_chance(&random, 40) && out->credit == 65536;
+    /* A small credit is the whole of what a bridge holds, and one user's events may take it up; a lane that
+     * yields then waits for its partition's position, which another refused one holds back while nobody
+     * else's events come. */
+    out->isolation = random_chance(&random, 40) && out->credit == BRIDGE_CREDIT;
     plan_requests(out, &random, stubborn);
     plan_faults(out, &random, stubborn);
 }
@@ -133,8 +139,9 @@ void plan_print(const plan_t *self, FILE *out)
 {
     fprintf(out,
             "seed %" PRIu64 ": %u users in %u partitions, bridges %u, credit %" PRId64
-            ", outbox %" PRId64 ", prefetch %u, latency %.1f ms, %zu requests, %zu faults%s\n",
-            self->seed, self->users, self->partitions, self->bridges[0], self->credit,
+            ", window %zu, outbox %" PRId64
+            ", prefetch %u, latency %.1f ms, %zu requests, %zu faults%s\n",
+            self->seed, self->users, self->partitions, self->bridges[0], self->credit, self->window,
             self->outbox_max_events, self->prefetch, (double)self->latency_us / MS,
             self->request_count, self->fault_count, self->isolation ? ", isolation" : "");
     for (size_t i = 0; i < self->fault_count; i++) {

@@ -60,7 +60,8 @@ typedef struct plan {
     uint64_t seed;
     unsigned users, partitions;
     unsigned bridges[PLAN_STARTS_MAX]; /* of each start of the service */
-    int64_t credit;                    /* at most as much of a bridge's grant reaches the store */
+    int64_t credit;                    /* of a bridge: events it holds at most */
+    size_t window;                     /* of a bridge: events in flight at most */
     int64_t outbox_max_events;
     unsigned prefetch;
     int64_t latency_us; /* of a network hop, at most */

@@ -352,6 +352,13 @@ void promise_failed(int64_t number)
     record_at(number)->failed = true;
 }
 
+/* A dead one that comes again before its letter is confirmed is run again, as one that is replayed. */
+static bool is_over(const record_t *record)
+{
+    bool dead = record->seen && record->outcome == INBOX_DEAD;
+    return dead || record->effects > 0 || record->destroyed > 0 || record->dead_letters > 0;
+}
+
 /* Everything of the user that was sent before is done or dead, but reads may pass reads. */
 static void check_effect_order(const record_t *record)
 {
@@ -359,7 +366,7 @@ static void check_effect_order(const record_t *record)
     int64_t *done = &ledger.done_up_to[record->user];
     for (int64_t i = *done + 1; i < record->sequence; i++) {
         const record_t *earlier = record_at(of_user[i]);
-        bool over = earlier->effects > 0 || earlier->destroyed > 0 || earlier->dead_letters > 0;
+        bool over = is_over(earlier);
         if (over && i == *done + 1)
             ++*done;
         if (!over && !(is_read(record) && is_read(earlier)))

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "actors/bridge/bridge_actor.h"
+
 enum { RUNS_MAX = 1500 };
 
 typedef struct shrinking {
@@ -75,7 +77,12 @@ static void same_bridges(plan_t *plan)
 
 static void full_credit(plan_t *plan)
 {
-    plan->credit = 65536;
+    plan->credit = BRIDGE_CREDIT;
+}
+
+static void full_window(plan_t *plan)
+{
+    plan->window = BRIDGE_WINDOW;
 }
 
 static void wide_outbox(plan_t *plan)
@@ -96,8 +103,8 @@ static void one_user(plan_t *plan)
 
 static void make_plain(shrinking_t *self)
 {
-    static void (*const simplifications[])(plan_t * plan) = {one_bridge,  same_bridges, full_credit,
-                                                             wide_outbox, short_hops,   one_user};
+    static void (*const simplifications[])(plan_t * plan) = {
+        one_bridge, same_bridges, full_credit, full_window, wide_outbox, short_hops, one_user};
     for (size_t i = 0; i < sizeof(simplifications) / sizeof(simplifications[0]); i++) {
         plan_t smaller = *self->plan;
         simplifications[i](&smaller);

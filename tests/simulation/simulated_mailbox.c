@@ -132,26 +132,21 @@ static void dispatch(sender_t *sender, parcel_t *parcel)
 
 /* --- looks at what is said ------------------------------------------------------------------------ */
 
-/* A smaller grant than the bridge's own, so that short runs see bridges that lag. */
-static void look_at_attach(sender_t *sender, frame_t *to, message_t *message)
+static void look_at_attach(mailbox_t *bridge, const msg_bridge_attach_t *attach)
 {
-    if (message->bridge_attach.credit > world.plan->credit)
-        message->bridge_attach.credit = world.plan->credit;
-    sender->from->granted = message->bridge_attach.credit;
-    sender->from->sent = 0;
-    sender->from->attach_id = message->bridge_attach.attach_id;
-    frame_add(to, MSG_bridge_attach, message->corr, &message->bridge_attach);
-    trace("attach", sender->from->address, message->bridge_attach.credit, 0);
+    bridge->granted = attach->credit;
+    bridge->sent = 0;
+    bridge->attach_id = attach->attach_id;
+    trace("attach", bridge->address, attach->credit, 0);
 }
 
-static void look_at_mail_of_bridge(sender_t *sender, frame_t *frame)
+static void look_at_mail_of_bridge(const sender_t *sender, const frame_t *frame)
 {
     message_t message;
-    frame_t changed = {0};
     frame_reader_reset(&reader, frame->bytes.data, frame->bytes.size);
     while (frame_reader_next(&reader, &message) == 1) {
         if (message.type == MSG_bridge_attach)
-            look_at_attach(sender, &changed, &message);
+            look_at_attach(sender->from, &message.bridge_attach);
         else if (message.type == MSG_bridge_credit)
             sender->from->granted += message.bridge_credit.count;
         if (message.type == MSG_bridge_credit)
@@ -160,12 +155,6 @@ static void look_at_mail_of_bridge(sender_t *sender, frame_t *frame)
             trace("position", sender->from->address, message.confirmed_position.partition,
                   message.confirmed_position.position);
     }
-    if (changed.count == 0)
-        return;
-    must(changed.count == frame->count); /* an attach comes alone */
-    frame->bytes.size = 0;
-    msgpack_sbuffer_write(&frame->bytes, changed.bytes.data, changed.bytes.size);
-    frame_clear(&changed);
 }
 
 static void look_at_mail_to_bridge(const sender_t *sender, const frame_t *frame)
@@ -193,7 +182,7 @@ static bool begins(const char *text, const char *with)
     return strncmp(text, with, strlen(with)) == 0;
 }
 
-static void look(sender_t *sender, frame_t *frame)
+static void look(const sender_t *sender, const frame_t *frame)
 {
     if (sender->from != NULL && begins(sender->from->address, "bridge."))
         look_at_mail_of_bridge(sender, frame);

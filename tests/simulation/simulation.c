@@ -97,7 +97,9 @@ static void start_bridge(void *context, int64_t number)
                                          .rabbit_mq_url = "amqp://broker",
                                          .topology = topology,
                                          .application_id = "userbus",
-                                         .full_headers = true};
+                                         .full_headers = true,
+                                         .credit = world.plan->credit,
+                                         .window = world.plan->window};
     (void)task_start(service, name, (int)index, &bridge_actor, &run.bridges[index]);
 }
 
@@ -557,6 +559,7 @@ outcome_t simulation_run(const plan_t *plan, FILE *trace_file)
     log_set_level(trace_file != NULL ? LOG_DEBUG : (log_level_t)(LOG_ERROR + 1));
     world_begin(plan, trace_file);
     memset(&run, 0, sizeof(run));
+    reached_begin();
     promises_begin();
     broker_begin();
     dialers_begin();
@@ -572,6 +575,8 @@ outcome_t simulation_run(const plan_t *plan, FILE *trace_file)
                          .steps = world.steps,
                          .ended_us = world.now_us,
                          .events = promises_events()};
+    for (int i = 0; i < REACHED_COUNT; i++)
+        outcome.reached[i] = reached_times((reached_t)i);
     memcpy(outcome.promise, world.breach_promise, sizeof(outcome.promise));
     memcpy(outcome.text, world.breach_text, sizeof(outcome.text));
     world_end();

@@ -5,6 +5,7 @@
 #define USERBUS_TESTS_SIMULATION_SIMULATION_H
 
 #include "tests/simulation/plan.h"
+#include "tests/simulation/reached.h"
 
 typedef struct outcome {
     bool breached;
@@ -12,6 +13,7 @@ typedef struct outcome {
     uint64_t hash;  /* of all that happened: the same for the same plan */
     uint64_t steps; /* calls that the actors made */
     int64_t ended_us, events;
+    int64_t reached[REACHED_COUNT]; /* how often */
 } outcome_t;
 
 /* trace: where to print all that happens; NULL: nowhere. */

@@ -13,7 +13,7 @@ static confirm_window_t window;
 static int set_up(void **state)
 {
     (void)state;
-    confirm_window_reset(&window);
+    confirm_window_init(&window, CONFIRM_WINDOW_MAX);
     for (int i = 0; i < 3 * CONFIRM_WINDOW_MAX; i++) {
         events[i].id[0] = (uint8_t)i;
         events[i].id[1] = (uint8_t)(i >> 8);
@@ -83,6 +83,18 @@ static void room_follows_the_oldest(void **state)
     expect(2 * CONFIRM_WINDOW_MAX + 2, true, CONFIRM_WINDOW_MAX + 3, 2 * CONFIRM_WINDOW_MAX + 2);
 }
 
+static void it_may_be_smaller_than_the_ring(void **state)
+{
+    (void)state;
+    confirm_window_init(&window, 3);
+    publish(1, 3);
+    assert_int_equal(confirm_window_room(&window), 0);
+    expect(1, false, 1, 1);
+    assert_int_equal(confirm_window_room(&window), 1);
+    confirm_window_reset(&window);
+    assert_int_equal(confirm_window_room(&window), 3);
+}
+
 static void what_came_back_is_marked(void **state)
 {
     const uint8_t unknown[ID_BYTES] = {255, 255, 255};
@@ -135,6 +147,7 @@ int main(void)
         cmocka_unit_test_setup(acks_settle_one_or_all_before, set_up),
         cmocka_unit_test_setup(tags_that_were_never_used_settle_nothing, set_up),
         cmocka_unit_test_setup(room_follows_the_oldest, set_up),
+        cmocka_unit_test_setup(it_may_be_smaller_than_the_ring, set_up),
         cmocka_unit_test_setup(what_came_back_is_marked, set_up),
         cmocka_unit_test_setup(what_came_back_after_its_ack_marks_nothing, set_up),
         cmocka_unit_test_setup(a_reset_forgets_all, set_up),
