@@ -20,6 +20,7 @@ static const struct {
     [FAULT_SERVICE_STOP] = {"service-stop", 2, 0, 0},
     [FAULT_BRIDGE_KILL] = {"bridge-kill", 3, 0, PLAN_BRIDGES_MAX - 1},
     [FAULT_BRIDGE_FLAP] = {"bridge-flap", 2, 50 * MS, PLAN_BRIDGES_MAX - 1},
+    [FAULT_BRIDGE_FLAP_NEWS] = {"bridge-flap-with-news", 2, 5 * SECOND, PLAN_BRIDGES_MAX - 1},
     [FAULT_WORKER_KILL] = {"worker-kill", 2, 0, 0},
     [FAULT_WORKER_KILL_STEP] = {"worker-kill-at-step", 4, 0, 60},
     [FAULT_WORKER_STOP] = {"worker-stop", 1, 0, 0},

@@ -31,6 +31,7 @@ typedef enum fault_kind {
     FAULT_SERVICE_STOP,      /* asked to end, started again */
     FAULT_BRIDGE_KILL,       /* bridge `detail` */
     FAULT_BRIDGE_FLAP, /* bridge `detail` is killed again and again for a while, soon after each start */
+    FAULT_BRIDGE_FLAP_NEWS, /* the same, each time just after it gave credit back */
     FAULT_WORKER_KILL,
     FAULT_WORKER_KILL_STEP,
     FAULT_WORKER_STOP,

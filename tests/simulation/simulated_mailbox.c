@@ -140,6 +140,13 @@ static void look_at_attach(mailbox_t *bridge, const msg_bridge_attach_t *attach)
     trace("attach", bridge->address, attach->credit, 0);
 }
 
+static void told_credit(mailbox_t *bridge, int64_t count)
+{
+    bridge->granted += count;
+    trace("credit", bridge->address, count, 0);
+    on_credit_sent(bridge->task);
+}
+
 static void look_at_mail_of_bridge(const sender_t *sender, const frame_t *frame)
 {
     message_t message;
@@ -148,9 +155,7 @@ static void look_at_mail_of_bridge(const sender_t *sender, const frame_t *frame)
         if (message.type == MSG_bridge_attach)
             look_at_attach(sender->from, &message.bridge_attach);
         else if (message.type == MSG_bridge_credit)
-            sender->from->granted += message.bridge_credit.count;
-        if (message.type == MSG_bridge_credit)
-            trace("credit", sender->from->address, message.bridge_credit.count, 0);
+            told_credit(sender->from, message.bridge_credit.count);
         else if (message.type == MSG_confirmed_position)
             trace("position", sender->from->address, message.confirmed_position.partition,
                   message.confirmed_position.position);

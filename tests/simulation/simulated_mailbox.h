@@ -21,4 +21,7 @@ bool room_send(mailroom_t *room, const char *address, frame_t *frame);
 /* Frees what lives longer than a run. */
 void simulated_mailbox_fini(void);
 
+/* Called when a bridge has sent news of credit, which are on their way. */
+void on_credit_sent(const task_t *bridge);
+
 #endif

@@ -17,6 +17,7 @@
 #include "tests/simulation/simulated_broker.h"
 #include "tests/simulation/simulated_database.h"
 #include "tests/simulation/simulated_inbox.h"
+#include "tests/simulation/simulated_mailbox.h"
 #include "tests/simulation/world.h"
 
 enum {
@@ -24,7 +25,7 @@ enum {
     LOOK_EVERY_US = SECOND / 2,
     RESTART_MOST_US = SECOND,
     RESTART_AT_ONCE_US = 200,
-    FLAP_MOST_US = 2000, /* of a bridge's life while it flaps */
+    FLAP_MOST_US = 2000, /* of a life that ends soon after its start, or after its news */
     STOP_WITHIN_MS = 10000,
     READS_SILENT_EACH = 8,      /* seeds, one of which has read_events off */
     ISOLATION_US = 60 * SECOND, /* in which everybody else's events get through */
@@ -51,7 +52,7 @@ static struct {
     int64_t healed_by_us;
     uint64_t refused_users;
     int refusals[PLAN_USERS_MAX];
-    int64_t flaps_until_us[PLAN_BRIDGES_MAX];
+    int64_t flaps_until_us[PLAN_BRIDGES_MAX], flaps_with_news_until_us[PLAN_BRIDGES_MAX];
 } run;
 
 /* --- the service and the worker -------------------------------------------------------------------- */
@@ -188,7 +189,8 @@ static void after_service_task(const task_t *task)
         if (!has_bridges())
             send_stop(&world.service, "store");
     } else {
-        bool flaps = world.now_us < run.flaps_until_us[task->index];
+        bool flaps = world.now_us < run.flaps_until_us[task->index] ||
+                     world.now_us < run.flaps_with_news_until_us[task->index];
         plan_bridge((unsigned)task->index,
                     flaps ? random_between(&world.random, 1, RESTART_AT_ONCE_US) : restart_us());
     }
@@ -236,8 +238,9 @@ static void service_stop(const planned_fault_t *fault)
         send_stop(&world.service, "store");
 }
 
-static void kill_bridge(int64_t index)
+static void kill_bridge(void *context, int64_t index)
 {
+    (void)context;
     char name[ADDRESS_MAX_BYTES];
     snprintf(name, sizeof(name), "bridge.%" PRId64, index);
     task_t *task = task_find(&world.service, name);
@@ -247,16 +250,16 @@ static void kill_bridge(int64_t index)
 
 static void bridge_kill(const planned_fault_t *fault)
 {
-    kill_bridge(fault->detail);
+    kill_bridge(NULL, fault->detail);
 }
 
-/* Many of these lives end before the store has heard of them, or with news of them on its way. */
+/* Many of these lives end before the store has heard of them. */
 static void flap(void *context, int64_t index)
 {
     (void)context;
     if (world.over || world.now_us >= run.flaps_until_us[index])
         return;
-    kill_bridge(index);
+    kill_bridge(NULL, index);
     world_after(random_between(&world.random, 1, FLAP_MOST_US), flap, NULL, index);
 }
 
@@ -264,6 +267,19 @@ static void bridge_flap(const planned_fault_t *fault)
 {
     run.flaps_until_us[fault->detail] = world.now_us + fault->for_us;
     flap(NULL, fault->detail);
+}
+
+/* These lives end while news of them are on their way. */
+void on_credit_sent(const task_t *bridge)
+{
+    if (world.now_us < run.flaps_with_news_until_us[bridge->index])
+        world_after(random_between(&world.random, 1, FLAP_MOST_US / 10), kill_bridge, NULL,
+                    bridge->index);
+}
+
+static void bridge_flap_news(const planned_fault_t *fault)
+{
+    run.flaps_with_news_until_us[fault->detail] = world.now_us + fault->for_us;
 }
 
 static void worker_kill(const planned_fault_t *fault)
@@ -416,6 +432,7 @@ static const struct {
     [FAULT_SERVICE_STOP] = {service_stop, NULL},
     [FAULT_BRIDGE_KILL] = {bridge_kill, NULL},
     [FAULT_BRIDGE_FLAP] = {bridge_flap, NULL},
+    [FAULT_BRIDGE_FLAP_NEWS] = {bridge_flap_news, NULL},
     [FAULT_WORKER_KILL] = {worker_kill, NULL},
     [FAULT_WORKER_KILL_STEP] = {worker_kill_step, NULL},
     [FAULT_WORKER_STOP] = {worker_stop, NULL},
