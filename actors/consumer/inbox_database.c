@@ -104,13 +104,6 @@ typedef enum statement {
  * sequence is taken as the newest. */
 #define IS_NEWEST(sequence) "(?2 = 0 OR ?2 >= " sequence ")"
 
-/* A user who was unknown; `sequence` is of what was done so far. */
-#define USER_VALUES(sequence)                                                                      \
-    " (key, sequence, disabled_at, email, first_name, last_name, is_valid, active, views, "        \
-    "updates,"                                                                                     \
-    " arrived) VALUES (?1, " sequence ", iif(?7 = 0, ?3, NULL), ?4, coalesce(?5, ''),"             \
-    " coalesce(?6, ''), coalesce(?7, 1), ?8, 0, 0, ?2)"
-
 #define USER_TOLD                                                                                  \
     " sequence = max(sequence, ?2), email = ?4,"                                                   \
     " first_name = coalesce(?5, first_name), last_name = coalesce(?6, last_name),"                 \
@@ -135,13 +128,25 @@ static const char *const statements[STATEMENT_COUNT] = {
     [TALLY_ADD] = "INSERT INTO tally (tally, count) VALUES (?1, ?2)"
                   " ON CONFLICT (tally) DO UPDATE SET count = count + excluded.count",
     [TALLY_WALK] = "SELECT tally, count FROM tally",
-    /* One that changes nothing met an event that is not the next one. */
-    [USER_KEEP] = "INSERT INTO user" USER_VALUES(
-        "?2") " ON CONFLICT (key) DO UPDATE SET arrived = max(arrived, ?2)," USER_TOLD
-              " WHERE ?2 = 0 OR ?2 = arrived + 1",
+    /* One that changes nothing met an event that is not the next one. With the effect: ?9 when the user was
+     * registered, ?10 views and ?11 updates more; what is the next one is the newest as well. */
+    [USER_KEEP] =
+        "INSERT INTO user (key, sequence, disabled_at, email, first_name, last_name, is_valid,"
+        " active, arrived, registered_at, views, updates, last_update)"
+        " VALUES (?1, ?2, iif(?7 = 0, ?3, NULL), ?4, coalesce(?5, ''), coalesce(?6, ''),"
+        " coalesce(?7, 1), ?8, ?2, ?9, ?10, ?11, iif(?11, ?3, NULL))"
+        " ON CONFLICT (key) DO UPDATE SET arrived = max(arrived, ?2)," USER_TOLD
+        ", registered_at = coalesce(registered_at, ?9), views = views + ?10,"
+        " updates = updates + ?11, last_update = iif(?11, ?3, last_update)"
+        " WHERE ?2 = 0 OR ?2 = arrived + 1",
     [USER_KEEP_LATE] = "UPDATE user SET" USER_TOLD " WHERE key = ?1 AND " IS_NEWEST("sequence"),
-    [USER_ARRIVE] = "INSERT INTO user" USER_VALUES(
-        "0") " ON CONFLICT (key) DO UPDATE SET arrived = ?2 WHERE ?2 = arrived + 1",
+    /* Nothing was done so far. */
+    [USER_ARRIVE] =
+        "INSERT INTO user (key, sequence, disabled_at, email, first_name, last_name, is_valid,"
+        " active, arrived, views, updates) VALUES (?1, 0, iif(?7 = 0, ?3, NULL), ?4, coalesce(?5, "
+        "''),"
+        " coalesce(?6, ''), coalesce(?7, 1), ?8, ?2, 0, 0)"
+        " ON CONFLICT (key) DO UPDATE SET arrived = ?2 WHERE ?2 = arrived + 1",
     [USER_ARRIVED] = "SELECT arrived, missing FROM user WHERE key = ?1",
     [USER_JUMP] = "UPDATE user SET arrived = max(arrived, ?2), missing = missing + ?3"
                   " WHERE key = ?1",
@@ -411,12 +416,34 @@ int projection_arrive(inbox_database_t *self, const incoming_event_t *event, seq
     return take_step(self, event, step);
 }
 
-int projection_keep(inbox_database_t *self, const incoming_event_t *event, sequence_step_t *step)
+/* A delete disables also when the event tells that the user is valid: what it tells goes first then. */
+static bool goes_with_it(const incoming_event_t *event, projection_effect_t effect)
 {
+    return effect != EFFECT_NONE && !(effect == EFFECT_DISABLE && event->validity == USER_VALID);
+}
+
+static void bind_effect(sqlite3_stmt *statement, const incoming_event_t *event,
+                        projection_effect_t effect)
+{
+    sqlite_bind_int(statement, 10, effect == EFFECT_VIEW);
+    sqlite_bind_int(statement, 11, effect == EFFECT_UPDATE);
+    if (effect == EFFECT_REGISTER)
+        sqlite_bind_text(statement, 9, event->registered_at);
+    if (effect == EFFECT_DISABLE)
+        sqlite_bind_int(statement, 7, 0);
+}
+
+int projection_keep(inbox_database_t *self, const incoming_event_t *event,
+                    projection_effect_t effect, sequence_step_t *step, bool *done)
+{
+    sqlite3_stmt *statement = with_user(self, USER_KEEP, event);
     *step = (sequence_step_t){0};
-    int error = run(with_user(self, USER_KEEP, event));
+    *done = goes_with_it(event, effect);
+    bind_effect(statement, event, *done ? effect : EFFECT_NONE);
+    int error = run(statement);
     if (error != 0 || sqlite3_changes(self->file.connection) > 0)
         return error;
+    *done = false;
     error = take_step(self, event, step);
     return error != 0 ? error : projection_keep_arrived(self, event);
 }

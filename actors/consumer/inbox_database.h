@@ -135,10 +135,21 @@ int inbox_tidy(inbox_database_t *self, bool idle) __attribute__((warn_unused_res
 
 /* --- the projection; in a transaction, about the message that was marked last ------------------- */
 
+/* What a processor of the service makes of an event, for it to be done in the statement that keeps what the event
+ * tells: a second one about the same row costs as much again. */
+typedef enum projection_effect {
+    EFFECT_NONE,
+    EFFECT_REGISTER,
+    EFFECT_VIEW,
+    EFFECT_UPDATE,
+    EFFECT_DISABLE,
+} projection_effect_t;
+
 /* Keeps what the event tells about the user, who may be unknown so far, and notes its sequence: *step tells
  * of gaps, which are counted. An event that is older than the newest one kept of the user (by sequence) changes
- * nothing known. */
-int projection_keep(inbox_database_t *self, const incoming_event_t *event, sequence_step_t *step)
+ * nothing known. *done: the effect was done with it; else it is to be done by its own function below. */
+int projection_keep(inbox_database_t *self, const incoming_event_t *event,
+                    projection_effect_t effect, sequence_step_t *step, bool *done)
     __attribute__((warn_unused_result));
 
 /* The same in two parts, for an event that waits: its sequence is noted when it arrives, which makes the user

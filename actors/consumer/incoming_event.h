@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "actors/consumer/own_body.h"
 #include "pipeline/broker_connection.h"
 #include "proto/event.h"
 
@@ -21,8 +22,6 @@ enum {
     INCOMING_TIME_MAX_BYTES = 64,
     HASHED_ID_SIZE = 72, /* "sha256:", 64 digits and the NUL */
 };
-
-typedef enum validity { VALIDITY_UNTOLD, USER_DISABLED, USER_VALID } validity_t;
 
 /* One event. Its texts live as long as the delivery's and until incoming_event_fini; it must not be moved,
  * since message_id may point into it. */
@@ -36,7 +35,7 @@ typedef struct incoming_event {
     text_t registered_at; /* of the user: context.created_at, else the body's; may be empty */
     text_t occurred_at;   /* context.updated_at, else the body's created_at; may be empty */
     int64_t sequence;     /* among the user's events, from 1; 0: untold */
-    json_t *document;     /* owned; holds the texts */
+    json_t *document;     /* owned; holds the texts; NULL: they stand in the delivery */
     char hashed_id[HASHED_ID_SIZE];
 } incoming_event_t;
 

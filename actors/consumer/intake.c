@@ -94,13 +94,14 @@ static int on_failure(intake_t *self, const broker_message_t *message, taken_t *
 static int run(intake_t *self, const broker_message_t *message, taken_t *taken)
 {
     const incoming_event_t *event = &taken->event;
+    const processor_t *processor = self->handlers->by_kind[event->kind];
     sequence_step_t step;
-    int error = projection_keep(self->database, event, &step);
+    bool done;
+    int error = projection_keep(self->database, event, processor->effect, &step, &done);
     if (step.missing > 0)
         note_gap(self, event, &step);
-    if (error == 0)
-        error =
-            waiting_runs_run(self->runs, self->handlers->by_kind[event->kind], event, &taken->why);
+    if (error == 0 && !done)
+        error = waiting_runs_run(self->runs, processor, event, &taken->why);
     if (is_processor_failure(error))
         return on_failure(self, message, taken, error);
     inbox_tally(self->database, (int)event->kind, 1);

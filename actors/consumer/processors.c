@@ -35,10 +35,10 @@ static int disable_user_processor(inbox_database_t *database, const incoming_eve
 }
 
 const processor_t processors[] = {
-    {"register_processor", register_processor, false},
-    {"count_user_viewing_processor", count_user_viewing_processor, false},
-    {"notify_user_update", notify_user_update, false},
-    {"disable_user_processor", disable_user_processor, false},
+    {"register_processor", register_processor, false, EFFECT_REGISTER},
+    {"count_user_viewing_processor", count_user_viewing_processor, false, EFFECT_VIEW},
+    {"notify_user_update", notify_user_update, false, EFFECT_UPDATE},
+    {"disable_user_processor", disable_user_processor, false, EFFECT_DISABLE},
 };
 
 const size_t processor_count = sizeof(processors) / sizeof(processors[0]);

@@ -18,6 +18,8 @@ typedef struct processor {
      * ERR_DATABASE_FATAL. */
     int (*run)(inbox_database_t *database, const incoming_event_t *event, rejection_t *why);
     bool may_fail; /* by itself: it then runs behind a savepoint, which costs time */
+    projection_effect_t
+        effect; /* what run does, all of it, if projection_keep knows a name for it */
 } processor_t;
 
 /* Runs it, and takes back what it did when it fails by itself. Gives what it gave. */

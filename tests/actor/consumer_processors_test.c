@@ -52,7 +52,7 @@ static int does_as_told(inbox_database_t *database, const incoming_event_t *even
     return error;
 }
 
-static const processor_t mine[] = {{does, does_as_told, true}};
+static const processor_t mine[] = {{does, does_as_told, true, EFFECT_NONE}};
 
 static void well(int error)
 {

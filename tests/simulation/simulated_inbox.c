@@ -209,18 +209,21 @@ int inbox_settle(inbox_database_t *self, text_t message_id, inbox_outcome_t outc
 }
 
 int projection_keep(inbox_database_t *self, const incoming_event_t *event,
-                    sequence_step_t *step_out)
+                    projection_effect_t effect, sequence_step_t *step_out, bool *done)
 {
     (void)self;
     (void)event;
+    must(effect == EFFECT_NONE);
     *step_out = (sequence_step_t){0};
+    *done = false;
     return 0;
 }
 
 int projection_arrive(inbox_database_t *self, const incoming_event_t *event,
                       sequence_step_t *step_out)
 {
-    return projection_keep(self, event, step_out);
+    bool done;
+    return projection_keep(self, event, EFFECT_NONE, step_out, &done);
 }
 
 int projection_keep_arrived(inbox_database_t *self, const incoming_event_t *event)
@@ -254,7 +257,7 @@ static int process(inbox_database_t *self, const incoming_event_t *event, reject
     return detail_set(&why->reason, error, "simulated");
 }
 
-const processor_t simulated_processor = {"simulated", process, true};
+const processor_t simulated_processor = {"simulated", process, true, EFFECT_NONE};
 
 /* The processors of the service are linked, and not used. */
 static int not_used(void)

@@ -118,7 +118,7 @@ static void a_command_must_not_be_empty_nor_a_second_row(void **state)
 static void tests_may_bring_processors(void **state)
 {
     char mine[] = "mine";
-    const processor_t processor = {mine, NULL, true};
+    const processor_t processor = {mine, NULL, true, EFFECT_NONE};
     const more_processors_t more = {&processor, 1};
     const handler_t rows[] = {{label, user, create, mine}, {label, user, read_, views}};
     (void)state;

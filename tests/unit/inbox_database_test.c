@@ -94,12 +94,18 @@ static incoming_event_t about(const char *key, int64_t sequence, const char *tim
                               .sequence = sequence};
 }
 
-static void apply(const char *processor, const incoming_event_t *event)
+static bool apart; /* what the processor does is done by itself */
+
+static void apply(const char *name, const incoming_event_t *event)
 {
+    const processor_t *processor = processor_find(name);
     sequence_step_t step;
     rejection_t why;
-    well(projection_keep(database, event, &step));
-    well(processor_run(processor_find(processor), database, event, &why));
+    bool done;
+    well(projection_keep(database, event, apart ? EFFECT_NONE : processor->effect, &step, &done));
+    assert_false(done && apart);
+    if (!done)
+        well(processor_run(processor, database, event, &why));
 }
 
 static void process(const char *processor, const incoming_event_t *event)
@@ -216,6 +222,40 @@ static void a_late_event_counts_but_changes_nothing_known(void **state)
     process("notify_user_update", &event);
     expect_user("ada@example.org|Ada Lovelace|unregistered at ''|1 views|"
                 "3 updates, last 't0'|valid, disabled ''");
+}
+
+/* Whatever events come in whatever order. */
+static void with_or_apart_the_processors_do_the_same(void **state)
+{
+    static const char *const names[] = {"register_processor", "count_user_viewing_processor",
+                                        "notify_user_update", "disable_user_processor"};
+    static const char *const keys[] = {"u-1", "u-2"}, *const copies[] = {"v-1", "v-2"};
+    static const char *const times[] = {"", "t1", "t2", "t3"};
+    (void)state;
+    int64_t next[2] = {1, 1};
+    srand(11);
+    for (int round = 0; round < 600; round++) {
+        int user = rand() % 2, choice = rand() % 10;
+        int64_t sequence = choice < 6   ? next[user]++
+                           : choice < 8 ? 1 + rand() % next[user]
+                           : choice < 9 ? 0
+                                        : next[user] + rand() % 3;
+        const char *name = names[rand() % 4];
+        incoming_event_t event = about(keys[user], sequence, times[rand() % 4]);
+        event.validity = (validity_t)(rand() % 3);
+        event.registered_at = text_of(times[rand() % 4]);
+        event.first_name = text_of(times[rand() % 4]);
+        apart = false;
+        process(name, &event);
+        event.user_key = text_of(copies[user]);
+        apart = true;
+        process(name, &event);
+        apart = false;
+        const int copy_first = 2; /* the copy was active last */
+        seen_t both = users(copy_first), copy = users(1);
+        assert_string_equal(both.last, copy.last);
+    }
+    assert_int_equal(users(4).count, 4);
 }
 
 static void what_an_event_does_not_tell_stays(void **state)
@@ -659,6 +699,7 @@ int main(void)
         TEST(the_life_of_a_user_is_projected),
         TEST(a_view_before_the_registration_is_not_lost),
         TEST(a_late_event_counts_but_changes_nothing_known),
+        TEST(with_or_apart_the_processors_do_the_same),
         TEST(what_an_event_does_not_tell_stays),
         TEST(a_delete_disables_even_when_the_user_is_told_valid),
         TEST(those_active_last_come_first),
