@@ -5,8 +5,8 @@
  *
  *   bench_fill FILE USERS EVENTS
  *
- * Nobody waits for a commit here, so they are large. Users are told apart by a number from 1 on, of which bench/users.lua
- * makes the same emails.
+ * Nobody waits for a commit here, so they are large, though each within what the database's log takes. Users are told
+ * apart by a number from 1 on, of which bench/users.lua makes the same emails.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 #include "proto/errors.h"
 #include "proto/uuid7.h"
 
-enum { PER_COMMIT = 50000, EMAIL_STEP = 83886043 };
+enum { PER_COMMIT = 20000, EMAIL_STEP = 83886043 };
 
 static const int64_t email_prime = 4294967291; /* the largest below 2^32: no two users meet */
 

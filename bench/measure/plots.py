@@ -37,8 +37,8 @@ def bars(title: str, rows: Sequence[tuple[str, Sequence[float]]], parts_named: S
         y, x = i * ROW + PAD, float(LEFT)
         drawn.append(label(LEFT - PAD, y + ROW / 2 + 1, name, "end"))
         for k, value in enumerate(values):
-            drawn.append(f'<rect class="c{k % 8}" x="{x:.1f}" y="{y}" width="{max(value * scale - 1, 0):.1f}" height="{ROW - 12}">'
-                         f'<title>{html.escape(f"{name}, {parts_named[k]}: {text_of(value)} {unit}")}</title></rect>')
+            drawn.append(f'<rect class="c{k % 8}" x="{x:.1f}" y="{y}" width="{max(value * scale - 1, 0):.1f}"'
+                         f' height="{ROW - 12}"><title>{html.escape(f"{name}, {parts_named[k]}: {text_of(value)} {unit}")}</title></rect>')
             x += value * scale
         drawn.append(label(x + PAD / 2, y + ROW / 2 + 1, f"{text_of(sum(values))} {unit}", kind="value"))
         told.append(f"{name}: " + ", ".join(f"{part} {text_of(value)}" for part, value in zip(parts_named, values)))

@@ -21,7 +21,7 @@ STYLE = """
   --good: #6fcf8b; --bad: #ff8f86; --busy: #e2b04a; --c0: #6ea8ea; --c1: #ef9450; --c2: #63bd8b; --c3: #bd90dd; --c4: #d8b84a;
   --c5: #e57f9c; --c6: #6dbcc7; --c7: #9da1a6 } }
 body { font: 16px/1.5 system-ui, sans-serif; background: var(--back); color: var(--text); max-width: 62rem; margin: 2rem auto;
-  padding: 0 1rem } h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin: 2.4rem 0 .4rem } p { color: var(--faint) }
+  padding: 0 1rem } h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin: 2.4rem 0 .4rem } h3 { font-size: 1rem; margin: 1rem 0 .2rem } p { color: var(--faint) }
 .wide { overflow-x: auto } table { border-collapse: collapse; width: 100%; font-size: .92rem }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums;
   white-space: nowrap }
@@ -84,8 +84,8 @@ def store_plot(outcome: Outcome) -> list[str]:
         return []
     rows = [(f"{what}, {store}", [statistics.median(sample[store][i] for sample in samples)])
             for i, what in enumerate(("POST", "GET")) for store in ("empty", "large")]
-    return [section("A large store", f"Requests per second without a broker; large: {samples[0]['users']:,} users, emails all over the"
-                    " alphabet.", plots.bars("Requests per second by store", rows, ["requests"], "/s"))]
+    return [section("A large store", "Requests per second without a broker; large:"
+                    f" {samples[0]['users']:,} users, emails all over the alphabet.", plots.bars("Requests per second by store", rows, ["requests"], "/s"))]
 
 
 def memory_plot(outcome: Outcome) -> list[str]:
@@ -106,12 +106,13 @@ def over_time(history: list[Entry]) -> list[str]:
             continue
         row = targets.BY_KEY[key]
         names = [entry.commit for entry in entries]
-        drawn.append(plots.lines(row.title, [(row.title, [(float(i), entry.median) for i, entry in enumerate(entries)])], "commit",
-                                 row.unit or "instructions", x_names=names))
-    titles = [targets.BY_KEY[key].title for key in OVER_TIME]
+        points = [(float(i), entry.median) for i, entry in enumerate(entries)]
+        unit = row.unit or "instructions"
+        drawn.append(f"<h3>{html.escape(f'{row.title}, {unit}')}</h3>"
+                     + plots.lines(row.title, [(row.title, points)], "commit", unit, x_names=names))
     if not drawn:
         return []
-    return [section("Over time", "Medians by commit (bench/history.tsv): " + ", ".join(titles), "".join(drawn))]
+    return [section("Over time", "Medians by commit (bench/history.tsv).", "".join(drawn))]
 
 
 def page(outcome: Outcome, entries: list[Entry], history: list[Entry]) -> str:

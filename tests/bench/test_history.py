@@ -14,7 +14,8 @@ def test_what_is_appended_is_read(tmp_path: pathlib.Path):
     history.append([first], path)
     history.append([second], path)
     assert history.read(path) == [
-        history.Entry("abc1234", "2026-11-25T01:00:00Z", "post_cpu", 19, 18, 25, 3, "ok", {"hello_rate": 112346, "sync_us": 210.5}),
+        history.Entry("abc1234", "2026-11-25T01:00:00Z", "post_cpu", 19, 18, 25, 3, "ok",
+                      {"hello_rate": 112346, "sync_us": 210.5}),
         history.Entry("abc1235", "2026-11-25T02:00:00Z", "get_cpu", 18, 18, 18, 1, "busy", {})]
     assert path.read_text().splitlines()[0].split("\t") == list(history.COLUMNS)
 

@@ -43,7 +43,8 @@ class Strict(html.parser.HTMLParser):
 
 
 def entries(commits: list[str]) -> list[history.Entry]:
-    return [history.entry(commit, "2026", "post_cpu", Result((float(i + 10),), True), "ok", {}) for i, commit in enumerate(commits)]
+    return [history.entry(commit, "2026", "post_cpu", Result((float(i + 10),), True), "ok", {})
+            for i, commit in enumerate(commits)]
 
 
 def test_the_page_is_whole_and_needs_nothing_else():
@@ -84,7 +85,8 @@ def test_bars_are_as_long_as_what_they_show():
 def test_threads_are_told_by_stage():
     assert [stage_of(name) for name in ("http.0", "http.3", "bridge.0", "store", "ZMQbg/Reaper", "userbus", "dial")] == [
         "http", "http", "bridge", "store", "rest", "rest", "rest"]
-    found = stages({"http.0": (1.0, 1.0), "store": (0.0, 0.0)}, {"http.0": (1.1, 1.2), "http.1": (0.1, 0.0), "store": (0.3, 0.0)}, 1000)
+    found = stages({"http.0": (1.0, 1.0), "store": (0.0, 0.0)},
+                   {"http.0": (1.1, 1.2), "http.1": (0.1, 0.0), "store": (0.3, 0.0)}, 1000)
     assert found == {"http": (pytest.approx(200), pytest.approx(200)), "store": (pytest.approx(300), 0)}
 
 
