@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import subprocess
 import time
 
 import pytest
@@ -41,4 +42,10 @@ def test_threads_and_memory_of_this_process():
     threads = accounts.thread_seconds(os.getpid())
     assert sum(map(sum, threads.values())) <= accounts.cpu_seconds(os.getpid()) + 2 * TICK * len(threads)
     assert 1 < accounts.resident_mb(os.getpid()) < 10000
-    assert os.getpid() in accounts.tree(os.getppid())
+
+
+def test_children_belong_to_the_tree():
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        assert accounts.tree(os.getpid()) == [os.getpid(), child.pid]
+        child.stdin.close()
+    assert accounts.tree(os.getpid()) == [os.getpid()]
