@@ -85,5 +85,6 @@ def play_all(stage: Stage, only: list[str], runs: int, tries: int, lock: pathlib
     outcome, wanted = Outcome(), chosen(only)
     for i in range(runs):
         print(f"run {i + 1} of {runs}", file=sys.stderr, flush=True)
-        outcome.played += [play(scene, stage, tries, lock) for scene in wanted]
+        outcome.played += [play(scene, stage, tries, lock) for scene in wanted
+                           if i == 0 or not scene.once]
     return outcome

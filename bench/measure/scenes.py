@@ -176,25 +176,14 @@ def resident(stage: Stage) -> Seen:
     return Seen({"rss_idle": idle, "rss_busy": max(samples)})
 
 
-class FlatMemory:
-    """Played once, for as long as the options say: reads, each an event, whose log is trimmed behind them."""
-
-    def __init__(self) -> None:
-        self.seen: Seen | None = None
-
-    def __call__(self, stage: Stage) -> Seen:
-        if self.seen is None:
-            self.seen = self.play(stage)
-        return self.seen
-
-    @staticmethod
-    def play(stage: Stage) -> Seen:
-        stage.broker.reset()
-        with running(stage.broker.url, stage.folder, EVENT_RETENTION="10") as server, purged(stage.broker):
-            load.run(server.url, "create", 1, stage.connections)
-            with memory(server) as samples:
-                load.run(server.url, "read", stage.memory_seconds, MEMORY_CONNECTIONS, "1000", MEMORY_PAUSE_MS)
-        return Seen({"rss_growth": growth_of(samples)}, {"memory": samples})
+def flat_memory(stage: Stage) -> Seen:
+    """For as long as the options say: reads, each an event, whose log is trimmed behind them."""
+    stage.broker.reset()
+    with running(stage.broker.url, stage.folder, EVENT_RETENTION="10") as server, purged(stage.broker):
+        load.run(server.url, "create", 1, stage.connections)
+        with memory(server) as samples:
+            load.run(server.url, "read", stage.memory_seconds, MEMORY_CONNECTIONS, "1000", MEMORY_PAUSE_MS)
+    return Seen({"rss_growth": growth_of(samples)}, {"memory": samples})
 
 
 def growth_of(samples: list[float]) -> float:
@@ -216,12 +205,14 @@ def find_limits(stage: Stage) -> Seen:
 
 @dataclass(frozen=True)
 class Scene:
-    """depends_on_time: its figures mean nothing while the machine does something else."""
+    """depends_on_time: its figures mean nothing while the machine does something else. once: it takes long and is played in
+    the first run alone."""
 
     name: str
     play: Callable[[Stage], Seen]
     rows: tuple[str, ...]
     depends_on_time: bool = True
+    once: bool = False
 
 
 def scenes() -> tuple[Scene, ...]:
@@ -238,6 +229,6 @@ def scenes() -> tuple[Scene, ...]:
         Scene("large", LargeStore(), ("large_post", "large_get")),
         Scene("start", Start(), ("start",)),
         Scene("resident", resident, ("rss_idle", "rss_busy"), False),
-        Scene("memory", FlatMemory(), ("rss_growth",), False),
+        Scene("memory", flat_memory, ("rss_growth",), False, once=True),
         Scene("instructions", count_instructions, ("post_instructions", "get_instructions"), False),
     )

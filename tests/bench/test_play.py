@@ -68,3 +68,11 @@ def test_only_some():
 def test_growth_of_memory_leaves_the_warming_up_out():
     assert growth_of([1.0] * 10 + [20.0] * 30) == 0
     assert growth_of([10.0] * 20 + [10.5] * 10 + [11.0] * 10) == pytest.approx(10)
+
+
+def test_what_takes_long_is_played_once(monkeypatch: pytest.MonkeyPatch):
+    wanted = (Scene("a", lambda _: Seen({}), ()), Scene("long", lambda _: Seen({}), (), once=True))
+    monkeypatch.setattr(play, "chosen", lambda only: wanted)
+    monkeypatch.setattr(play, "play_once", lambda scene, stage, lock: Played(scene, Seen({}), 0.0))
+    outcome = play.play_all(None, [], 3, 1, None)
+    assert [len(outcome.of(name)) for name in ("a", "long")] == [3, 1]
