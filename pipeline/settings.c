@@ -227,7 +227,7 @@ static int set_from_flags(settings_t *settings, int flag_count, char *const *fla
         char name[SETTING_NAME_SIZE], key[SETTING_NAME_SIZE], source[SETTING_NAME_SIZE + 8];
         const char *value = NULL;
         int error = next_flag(flags, flag_count, &at, name, &value, detail);
-        must(error == 0); /* find_config has been over them */
+        must(error == 0 && value != NULL); /* find_config has been over them */
         if (strcmp(name, "--config") == 0)
             continue;
         snprintf(key, sizeof(key), "%s", name + 2);

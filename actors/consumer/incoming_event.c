@@ -38,7 +38,7 @@ static validity_t validity_of(const json_t *context)
     const json_t *is_valid = json_object_get(context, "is_valid");
     if (!json_is_boolean(is_valid))
         return VALIDITY_UNTOLD;
-    return json_is_true(is_valid) ? USER_VALID : USER_DISABLED;
+    return json_typeof(is_valid) == JSON_TRUE ? USER_VALID : USER_DISABLED;
 }
 
 static bool read_json(incoming_event_t *out, text_t body, body_told_t *told, rejection_t *why)
