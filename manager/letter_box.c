@@ -111,7 +111,7 @@ void letter_box_close(letter_box_t *self)
  * back, which happens in order behind the acks: once it is delivered again, they have been done. */
 static int await_acks(letter_box_t *self, letter_t *last, detail_t *detail)
 {
-    int64_t until_ms = clock_mono_ms() + OPERATOR_STALL_MS;
+    int64_t until_ms = clock_mono_ms() + OPERATOR_STALL_MS + (int64_t)self->count; /* 1 ms each */
     broker_event_t event = {0};
     int got = 0;
     broker_requeue(self->broker, last->tag);

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A processor that does what the event's last name says, and writes down every run: child.py FOLDER.
 

@@ -65,7 +65,7 @@ def dead(broker: Broker) -> Broker:
 
 
 def letters(broker: Broker, verb: str, *arguments: str, code: int = 0) -> subprocess.CompletedProcess:
-    done = run("broker", "dead_letters", verb, *arguments, RABBIT_MQ_URL=broker.url)
+    done = run("broker", "dead_letters", verb, *arguments, seconds=200, RABBIT_MQ_URL=broker.url)
     assert done.returncode == code, done.stderr + done.stdout
     return done
 

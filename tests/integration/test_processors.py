@@ -136,7 +136,7 @@ def test_a_user_waits_in_order_while_others_flow(start_worker, broker: Broker, f
 
 
 def test_beyond_the_time_limit_it_is_killed_and_tried_again(start_worker, broker: Broker, folder) -> None:
-    worker = start_worker(PROCESSOR_TIMEOUT="3000")
+    worker = start_worker(PROCESSOR_TIMEOUT="5000")
     publish(broker, "one", "hang-1")
     for number in range(7):  # in its hand at the same time
         publish(broker, f"b{number}", "done", user=f"b{number}")
