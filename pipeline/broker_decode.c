@@ -138,7 +138,8 @@ static int begin_return(broker_decoder_t *self, const amqp_basic_return_t *retur
 }
 
 const char broker_no_leader[] =
-    "the queue may have no leader: see rabbitmq-queues quorum_status, and if that stays so, delete "
+    "is the queue full, or without a leader? See rabbitmq-queues quorum_status; if nobody leads it "
+    "and that stays so, delete "
     "the queue: it is made again, and userbus broker replay sends what was in it";
 
 int broker_closed(const char *before, const char *what, unsigned code, amqp_bytes_t why,

@@ -28,6 +28,7 @@ static const struct {
     {"kill:", FAILPOINT_KILL, HITS_MAX},
     {"delay:", FAILPOINT_DELAY, DELAY_MAX_MS},
     {"on", FAILPOINT_SABOTAGE, 0},
+    {"every:", FAILPOINT_EVERY, HITS_MAX},
 };
 
 static bool parse_number(int64_t *out, const char *text, int64_t max)
@@ -128,5 +129,7 @@ void failpoint_hit(const char *name)
 bool failpoint_is_on(const char *name)
 {
     int i = find(name);
+    if (i >= 0 && points[i].action == FAILPOINT_EVERY)
+        return (atomic_fetch_add(&hits[i], 1) + 1) % points[i].value == 0;
     return i >= 0 && points[i].action == FAILPOINT_SABOTAGE;
 }

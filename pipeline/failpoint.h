@@ -6,6 +6,7 @@
  *   store.committed=kill:37     SIGKILL to the own process at the 37th hit
  *   store.committed=delay:500   every hit waits so many milliseconds
  *   store.answer_early=on       FAILPOINT_ON is true there: the sabotage that a control needs
+ *   bridge.forget=every:50      FAILPOINT_ON is true there once in so many hits
  * It is read here and not in the settings, since it is no setting: no build that is shipped knows it.
  *
  * Fails     a text that cannot be read ends the process, since a test that kills nowhere proves nothing
@@ -31,12 +32,13 @@ typedef enum failpoint_action {
     FAILPOINT_KILL,
     FAILPOINT_DELAY,
     FAILPOINT_SABOTAGE,
+    FAILPOINT_EVERY,
 } failpoint_action_t;
 
 typedef struct failpoint {
     char name[FAILPOINT_NAME_MAX_BYTES + 1];
     failpoint_action_t action;
-    int64_t value; /* the hit that kills, or milliseconds */
+    int64_t value; /* the hit that kills, or milliseconds, or of how many hits one is sabotaged */
 } failpoint_t;
 
 /* Reads such a text into out, at most FAILPOINTS_MAX; returns how many, or -1 when it is none. */

@@ -96,7 +96,7 @@ typedef struct bridge {
 
     detail_t trouble;         /* why nothing is sent or confirmed; empty: none */
     bool trouble_is_there;    /* with a connection, too: until something is confirmed */
-    int64_t confirmed_before; /* of `confirmed`: at the last complaint */
+    int64_t refused_since_ms; /* monotonic: since when all is refused; 0: something was confirmed */
     int64_t heard_ms;         /* monotonic: when an outcome came, or was first to be awaited */
 } bridge_t;
 
@@ -189,6 +189,7 @@ static void confirmed(bridge_t *self, outgoing_event_t *event)
     self->confirmed++;
     progress_confirmed(&self->progress, event);
     lanes_confirmed(&self->lanes, event);
+    self->refused_since_ms = 0;
     clear_trouble(self);
     FAILPOINT("bridge.confirmed");
 }
@@ -333,6 +334,11 @@ static size_t fill_burst(bridge_t *self)
     if (confirm_window_empty(&self->window))
         self->heard_ms = clock_mono_ms();
     while (count < most && (event = lanes_next(&self->lanes)) != NULL) {
+        count++;
+        if (FAILPOINT_ON("bridge.forget")) {
+            confirmed(self, event);
+            continue;
+        }
         event_message_t made;
         event_message_make(&made, event, &self->conf, self->source);
         uint64_t tag = broker_publish(self->broker, &made.message);
@@ -340,7 +346,6 @@ static size_t fill_burst(bridge_t *self)
             confirmed(self, event);
         else
             confirm_window_add(&self->window, tag, event);
-        count++;
     }
     self->published += (int64_t)count;
     return count;
@@ -363,15 +368,20 @@ static void publish(bridge_t *self)
     }
 }
 
-/* When it is not one user's trouble. */
-static void tell_refusals(bridge_t *self)
+/* When it is not one user's trouble: a queue that is full, or one without a leader, may say no to everything. */
+static void tell_refusals(bridge_t *self, int64_t now_ms)
 {
-    detail_t why;
-    bool returned = self->returns > 0;
-    detail_set(&why, 0, "the broker takes nothing: %s; %s", self->failure_reason,
-               returned ? "is the queue bound to the exchange?"
-                        : "the queue is full (see its policy), or has no leader (see "
-                          "rabbitmq-queues quorum_status)");
+    detail_t why = {{0}};
+    if (self->refused_since_ms == 0)
+        self->refused_since_ms = now_ms;
+    if (now_ms - self->refused_since_ms < self->conf.confirm_timeout_s * INT64_C(1000))
+        return;
+    self->refused_since_ms = now_ms;
+    detail_set(&why, 0, "nothing was confirmed for %d s, all came back (%s); %s",
+               self->conf.confirm_timeout_s, self->failure_reason,
+               self->returns > 0 ? "is the queue bound to the exchange?" : broker_no_leader);
+    log_event(LOG_ERROR, self->self.name, "nothing_confirmed", LOG_STR("detail", why.text),
+              LOG_INT("in_flight", (int64_t)self->lanes.in_flight));
     set_trouble(self, &why);
     self->trouble_is_there = true;
 }
@@ -387,9 +397,7 @@ static void complain(bridge_t *self, int64_t now_ms)
               LOG_STR("reason", self->failure_reason));
     if (self->returns > 0)
         broker_dialer_mend(self->dialer);
-    if (self->confirmed == self->confirmed_before)
-        tell_refusals(self);
-    self->confirmed_before = self->confirmed;
+    tell_refusals(self, now_ms);
     self->failures = self->returns = 0;
     self->complain_ms = clock_mono_ms() + COMPLAIN_EVERY_MS;
 }

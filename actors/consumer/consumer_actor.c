@@ -191,6 +191,8 @@ static int on_delivery(consumer_t *self, const broker_event_t *delivery, detail_
     int error = join_batch(self, delivery->tag);
     if (error != 0)
         return database_failed(error, detail);
+    if (FAILPOINT_ON("consumer.forget"))
+        return 0; /* acked with its batch */
     error = intake_take(&self->intake, &delivery->message, &taken);
     if (error != 0)
         error = database_failed(error, detail);

@@ -11,6 +11,7 @@ from suite import CLOSED_PORT_URL, Row, Scene
 EARLY = "store.answer_early=on,store.answered_early=delay:20"  # answered before the commit, and the answers are out
 ANSWER_EARLY = EARLY + ",store.written=kill:{}"  # and then never committed
 CONFIRM_EARLY = "bridge.confirm_early=on"  # called sent with the publish
+FORGET = "bridge.forget=every:50"  # called sent, and never was
 
 # name of the step -> hits of it to choose the deadly one from: some come with each request, some with each
 # batch, positions every 20 ms
@@ -37,7 +38,7 @@ def kill_service(scene: Scene) -> None:
             server.kill()
         scene.keep(load.finish())
         scene.outcome.rounds += 1
-    if scene.control in sabotage.EDITS:
+    if scene.control in sabotage.OF_THE_LOG:
         # without a broker, so that there surely is something to sabotage
         server = scene.server(RABBIT_MQ_URL=CLOSED_PORT_URL)
         scene.load(server, answered=300)
@@ -194,7 +195,7 @@ def restarts(scene: Scene) -> None:
 
 ROWS = (
     Row("kill_service", "SIGKILL to the service anywhere in its work", kill_service,
-        {"answer_early": "lost"} | {name: shows for name, (_, shows) in sabotage.EDITS.items()},
+        {"answer_early": "lost"} | sabotage.OF_THE_LOG,
         rounds=3, long_rounds=200),
     Row("kill_at_steps", "SIGKILL to the service at every named step", kill_at_steps, {"answer_early": "lost"},
         rounds=len(STEPS), long_rounds=len(STEPS) * 4, chunk=len(STEPS)),

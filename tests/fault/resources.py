@@ -11,6 +11,7 @@ import time
 
 from harness.load import Answer
 from harness.waiting import wait_for
+from network import failpoints_of
 from suite import NotPossible, Row, Scene
 
 SLOW_SECONDS = 2.0  # longer than an answer to anybody may take beside slow clients
@@ -23,10 +24,11 @@ def clock_jumps(scene: Scene) -> None:
     offset = scene.folder / "offset"
     offset.write_text("+0\n")
     server = scene.server(LD_PRELOAD=found[0], FAKETIME_TIMESTAMP_FILE=str(offset), FAKETIME_NO_CACHE="1",
-                          FAKETIME_DONT_FAKE_MONOTONIC="1", FAKETIME_DISABLE_SHM="1")
+                          FAKETIME_DONT_FAKE_MONOTONIC="1", FAKETIME_DISABLE_SHM="1",
+                          failpoints=failpoints_of(scene))
     load = scene.load(server, answered=100, pause=0.005)
     for jump in ("+90000", "-90000", "+0", "-3600", "+7200"):
-        if scene.control is None:
+        if scene.has_fault:
             offset.write_text(f"{jump}\n")
         scene.answered_more(load, 150, "after a jump of the clock")
         scene.outcome.rounds += 1
@@ -42,17 +44,17 @@ def clock_jumps(scene: Scene) -> None:
 
 
 def descriptors(scene: Scene) -> None:
-    server = scene.server()
+    server = scene.server(failpoints=failpoints_of(scene))
     server.await_log(event="publishing")
     load = scene.load(server, pause=0.01, reconnect=True)
     used = len(os.listdir(f"/proc/{server.pid}/fd"))
     limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
-    if scene.control is None:
+    if scene.has_fault:
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (used + 3, limits[1]))
     held = [socket.create_connection((server.host, server.port), timeout=5) for _ in range(30)]
     try:
         wait_for(lambda: server.log_lines(event="accepting_paused"), "no descriptor is left",
-                 10 if scene.control is None else 1)
+                 10 if scene.has_fault else 1)
     except TimeoutError:
         scene.outcome.not_hit.append("descriptors never ran out")
     scene.answered_more(load, 100, "on connections that were open before")
@@ -132,8 +134,8 @@ def vanishing(scene: Scene) -> None:
 
 
 ROWS = (
-    Row("clock_jumps", "the wall clock jumps forward and back", clock_jumps, {"steady": "not_hit"}),
-    Row("descriptors", "no file descriptor is left", descriptors, {"enough": "not_hit"}),
+    Row("clock_jumps", "the wall clock jumps forward and back", clock_jumps, {"steady": "not_hit", "forget": "lost"}),
+    Row("descriptors", "no file descriptor is left", descriptors, {"enough": "not_hit", "forget": "lost"}),
     Row("slow_clients", "300 requests that arrive a byte at a time", slow_clients, {"frozen": "broken"}),
     Row("vanishing", "clients that reset their connection at once", vanishing, {"half_counted": "lost"}),
 )

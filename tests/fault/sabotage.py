@@ -39,9 +39,26 @@ def rename(connection: sqlite3.Connection, low: int) -> int:
     ).rowcount
 
 
+def drop_parked(connection: sqlite3.Connection, low: int) -> int:
+    del low
+    return connection.execute("DELETE FROM parked").rowcount
+
+
+def invent_parked(connection: sqlite3.Connection, low: int) -> int:
+    """Behind the last one of a lane, another that nobody asked for."""
+    del low
+    return connection.execute(
+        "INSERT INTO parked SELECT row + 1000000, partition, kind, sequence + 1000000, user_id, randomblob(16),"
+        " created_us, request_id, traceparent, tracestate, body FROM parked ORDER BY row DESC LIMIT 1").rowcount
+
+
 # What each must show up as: a member of ledger.Findings.
 EDITS = {"drop_outbox": (drop_outbox, "lost"), "reorder": (reorder, "order_violations"),
-         "phantom": (phantom, "phantoms"), "rename": (rename, "renamed")}
+         "phantom": (phantom, "phantoms"), "rename": (rename, "renamed"),
+         "drop_parked": (drop_parked, "lost"), "invent_parked": (invent_parked, "phantoms")}
+
+# Those that a log in which nothing is parked can be given.
+OF_THE_LOG = {name: shows for name, (_, shows) in EDITS.items() if not name.endswith("_parked")}
 
 
 def apply(database: pathlib.Path, name: str) -> int:

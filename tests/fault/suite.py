@@ -9,9 +9,10 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
+import sabotage
 from harness import ledger
 from harness.broker import ROOT, Broker
 from harness.fast_load import FastLoad
@@ -22,6 +23,10 @@ from harness.waiting import wait_for
 CLOSED_PORT_URL = "amqp://guest:guest@127.0.0.1:1/"
 BINARY = str(ROOT / "build-fault" / "userbus")
 DRAIN_SECONDS = 120
+
+# Controls that leave the fault out, so that a row which would not notice that is found. All others sabotage.
+WITHOUT_FAULT = {"never", "room_enough", "undisturbed", "not_frozen", "no_loss", "stays_up", "name_known", "no_alarm",
+                 "stays", "same_arguments", "steady", "enough", "not_cancelled", "not_refused", "not_killed", "same_number"}
 
 
 class NotPossible(Exception):
@@ -70,6 +75,20 @@ class Scene:
         self.processes: list[Process] = []
         self.loads: list[FastLoad] = []
         self.cleanups: list[Callable[[], None]] = []
+
+    @property
+    def has_fault(self) -> bool:
+        return self.control not in WITHOUT_FAULT
+
+    def sabotage(self, server: Server, load: FastLoad, start: Callable[[], Server]) -> Server:
+        """Under a control that edits the users' database: ends the service in the middle of the fault, does that, and
+        starts another. The load has ended then."""
+        if self.control not in sabotage.EDITS:
+            return server
+        server.kill()
+        load.finish()
+        sabotage.apply(server.database, self.control)
+        return start()
 
     def close(self) -> None:
         for load in self.loads:
@@ -182,14 +201,15 @@ class Scene:
         self.outcome.take(ledger.audit_events(events, self.answers, self.sent, self.users(server), self.forgiven))
         return {event.message_id for event in events}
 
-    def audit_worker(self, server: Server, worker: Worker, letters: int = 0) -> None:
+    def audit_worker(self, server: Server, worker: Worker, letters: int = 0, discarded: Set[str] = frozenset()) -> None:
         """Every event processed once, and nothing else; letters: bad messages that must be dead letters, each
-        with an own id."""
-        expected = self.audit_log(server)
+        with an own id; discarded: events that an operator gave up."""
+        expected = self.audit_log(server) - discarded
         self.await_processed(worker, expected)
         self.stop(worker)
         inbox = {row[0] for row in query(worker.database, "SELECT message_id FROM inbox")}
         self.outcome.lost += [f"event {id_} was never processed" for id_ in expected - inbox]
+        self.outcome.phantoms += [f"event {id_} was discarded, and processed" for id_ in inbox & discarded]
         self.count_projection(server, worker)
         found = {message.properties.message_id for message in self.broker.drain("user.dead")}
         bad = {f"bad-{i}" for i in range(letters)}
@@ -209,7 +229,8 @@ class Scene:
     def count_projection(self, server: Server, worker: Worker) -> None:
         """Views and updates per user: one too many is an event that was processed twice."""
         events = server.query("SELECT lower(hex(user_id)), sum(kind = 1), sum(kind = 2) FROM"
-                              " (SELECT DISTINCT id, user_id, kind FROM event) GROUP BY user_id")
+                              " (SELECT DISTINCT id, user_id, kind FROM event"
+                              " WHERE id NOT IN (SELECT id FROM unparked WHERE fate = 2)) GROUP BY user_id")
         wanted = {dashed(user): (views, updates) for user, views, updates in events}
         found = {key: (views, updates) for key, views, updates in
                  query(worker.database, "SELECT key, views, updates FROM user")}

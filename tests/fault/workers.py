@@ -44,19 +44,19 @@ def kill_worker(scene: Scene) -> None:
 
 def cancelled(scene: Scene) -> None:
     server = scene.server()
-    worker = scene.worker()
+    worker = scene.worker("consumer.forget=every:50" if scene.control == "forget" else "")
     for number in range(2):
         scene.keep(scene.load(server, answered=300).stop())
         server.await_drained()
         wait_for(lambda: scene.broker.depth() == 0, "an empty queue", 60)
-        if number == 0 and scene.control is None:
+        if number == 0 and scene.has_fault:
             wait_for(lambda: not scene.broker.has_unacked(), "nothing unacked", 60)
             with scene.broker.connect() as connection:
                 connection.channel().queue_delete("user")
         if number == 0:
             try:
                 wait_for(lambda: len(worker.log_lines(event="consuming")) >= 2, "another subscription",
-                         30 if scene.control is None else 2)
+                         30 if scene.has_fault else 2)
             except TimeoutError:
                 scene.outcome.not_hit.append("the subscription never ended")
     scene.outcome.rounds += 1
@@ -118,7 +118,8 @@ def duplicates(scene: Scene) -> None:
 ROWS = (
     Row("kill_worker", "SIGKILL to the worker at every named step", kill_worker, {"ack_early": "lost"},
         long_rounds=5, chunk=1),
-    Row("cancelled", "the broker ends the worker's subscription", cancelled, {"not_cancelled": "not_hit"}),
+    Row("cancelled", "the broker ends the worker's subscription", cancelled, 
+        {"not_cancelled": "not_hit", "forget": "lost"}),
     Row("hostile", "messages that are no events, huge and deep ones among them", hostile, {"drop_letter": "lost"}),
     Row("duplicates", "every message delivered two or three times", duplicates, {"renamed": "phantoms"}),
 )

@@ -331,7 +331,7 @@ static void an_internal_error_says_what_an_operator_can_do(void **state)
     char reason[256] = {0};
     memset(reason, 'x', sizeof(reason) - 1); /* as long as a broker can say */
     assert_int_equal(broker_closed("", "channel", 541, bytes(reason), &detail), ERR_BROKER_DOWN);
-    assert_non_null(strstr(detail.text, "xxx; the queue may have no leader"));
+    assert_non_null(strstr(detail.text, "xxx; is the queue full, or without a leader?"));
 }
 
 int main(void)

@@ -17,22 +17,24 @@ static void reads_each_action(void **state)
 {
     failpoint_t points[FAILPOINTS_MAX];
     (void)state;
-    assert_int_equal(failpoints_parse(points, "a.b=kill:37,c=delay:500,d=on"), 3);
+    assert_int_equal(failpoints_parse(points, "a.b=kill:37,c=delay:500,d=on,e=every:9"), 4);
     assert_string_equal(points[0].name, "a.b");
     assert_int_equal(points[0].action, FAILPOINT_KILL);
     assert_int_equal(points[0].value, 37);
     assert_int_equal(points[1].action, FAILPOINT_DELAY);
     assert_int_equal(points[1].value, 500);
     assert_int_equal(points[2].action, FAILPOINT_SABOTAGE);
+    assert_int_equal(points[3].action, FAILPOINT_EVERY);
+    assert_int_equal(points[3].value, 9);
     assert_int_equal(failpoints_parse(points, ""), 0);
 }
 
 static void refuses_what_it_does_not_know(void **state)
 {
     static const char *const bad[] = {
-        "a",        "=on",      "a=",        "a=off",     "a=kill",         "a=kill:",
-        "a=kill:0", "a=kill:x", "a=kill:1x", "a=kill:-1", "a=delay:600001", "a=onn",
-        "a=on,",    ",a=on",    "a=on,,b=on"};
+        "a",         "=on",      "a=",        "a=off",     "a=kill",         "a=kill:",
+        "a=kill:0",  "a=kill:x", "a=kill:1x", "a=kill:-1", "a=delay:600001", "a=onn",
+        "a=every:0", "a=on,",    ",a=on",     "a=on,,b=on"};
     failpoint_t points[FAILPOINTS_MAX];
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
