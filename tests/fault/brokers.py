@@ -1,24 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows about more than one broker, more or fewer bridges, and a broker that forgot a queue's log."""
-import contextlib
+"""Rows about more than one broker, and more or fewer bridges."""
 import os
 import signal
 import time
 
 import sabotage
 from harness import ledger
-from harness.amqp_proxy import AmqpProxy
 from harness.broker import Broker
 from harness.service import Server
 from harness.waiting import wait_for
 from kills import QUEUE_AGE_SECONDS
-from lanes import QUICK, empty_the_lanes, told
-from network import failpoints_of, port_of
-from queues import forgive
+from network import failpoints_of
 from suite import CLOSED_PORT_URL, Row, Scene
-
-LEADERLESS_TRIES = 8
-
 
 def in_use(server: Server, brokers: dict[str, Broker]) -> Broker | None:
     """The broker of the newest connection."""
@@ -116,64 +109,9 @@ def bridges_changed(scene: Scene) -> None:
     scene.audit(scene.server(BRIDGES="5"))
 
 
-def forget_the_log(scene: Scene, load) -> None:
-    """The queue is made anew, and the broker killed before it has written whose log that is (after 500 ms)."""
-    pids = scene.broker.pids()
-    with scene.broker.connect() as connection:
-        connection.channel().queue_delete("user")
-    wait_for(lambda: scene.broker.depth() >= 0, "a new queue", 60, 0.005)
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    scene.broker.kill()
-    scene.broker.start()
-    scene.answered_more(load, 50, "after the broker is back")
-
-
-def has_no_leader(server: Server) -> bool:
-    """As the service sees it: no answer at all, or every event refused."""
-    try:
-        wait_for(lambda: server.log_lines(event="nothing_confirmed"), "a queue that confirms nothing", 15)
-    except TimeoutError:
-        return False
-    return True
-
-
-def no_leader(scene: Scene) -> None:
-    """What the broker had confirmed is lost with the log that it forgot. All else must come, once an operator has deleted
-    the queue as log and status say."""
-    proxy = AmqpProxy("127.0.0.1", port_of(scene))
-    scene.cleanups.append(proxy.close)
-    server = scene.server(failpoints=failpoints_of(scene), RABBIT_MQ_URL=proxy.url, CONFIRM_TIMEOUT="2",
-                          **QUICK)
-    server.await_log(event="publishing")
-    time.sleep(QUEUE_AGE_SECONDS)  # of user.dead, which would be forgotten as well
-    load = scene.load(server, answered=100, pause=0.01)
-    leaderless = False
-    for _ in range(LEADERLESS_TRIES if scene.has_fault else 0):
-        forget_the_log(scene, load)
-        leaderless = has_no_leader(server)
-        if leaderless:
-            break
-    scene.hit(leaderless, "the queue has its leader")
-    passed = proxy.passed()
-    if leaderless:
-        status = told(server, scene.broker.url, "broker", "status")
-        scene.check("quorum_status" in status["bridges"][0]["trouble"], f"the status does not tell: {status}")
-        scene.broker.control("delete_queue", "user")
-    scene.keep(load.stop())
-    empty_the_lanes(scene, server)  # a bridge that is full of refused events lets lanes go
-    scene.settle(server)
-    forgive(scene, proxy.confirmed(passed) if leaderless else [])
-    scene.outcome.rounds += 1
-    scene.audit()
-
-
 ROWS = (
     Row("several_brokers", "of two brokers the one in use is killed and comes back", several_brokers,
         {"not_killed": "not_hit", "confirm_early": "lost"}, long_rounds=6, chunk=2),
     Row("bridges_changed", "another number of bridges at each start", bridges_changed,
         {"same_number": "not_hit", "drop_outbox": "lost", "reorder": "order_violations"}, long_rounds=5),
-    Row("no_leader", "a broker that forgot the log of a queue it had just made", no_leader,
-        {"not_killed": "not_hit", "forget": "lost"}),
 )
