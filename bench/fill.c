@@ -72,8 +72,8 @@ static void append_event(filling_t *self, const user_t *user, int64_t position)
 
 static void tidy(filling_t *self)
 {
-    bool asks;
-    self->database->class->tidy(self->database, true, &asks, NULL);
+    bool more, asks;
+    self->database->class->tidy(self->database, true, &more, &asks, NULL);
 }
 
 static void fill(filling_t *self)

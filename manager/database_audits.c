@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manager/database_audits.h"
 
+#include "actors/store/email_hash.h"
 #include "proto/event.h"
 #include "proto/uuid7.h"
 
@@ -17,18 +18,26 @@ static void add_functions(sqlite3 *connection)
 {
     (void)sqlite3_create_function(connection, "partition_of", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC,
                                   NULL, partition_of_id, NULL, NULL);
+    (void)email_hash_add(connection);
 }
 
 /* The row 64 of `position` tells up to where every event is confirmed; only those up to there are
  * ever deleted. */
 #define LOW  "(SELECT coalesce(max(confirmed), 0) FROM position WHERE partition = 64)"
 #define LAST "(SELECT coalesce(max(position), 0) FROM event)"
+/* Up to these the index of emails and the counts of views are written; the rest is told by accounts and events. */
+#define KEPT(name) "(SELECT value FROM kept WHERE name = '" name "')"
 
 static const char *const users_rules[] = {
-    "SELECT 'user ' || lower(hex(id)) || ': sequence ' || sequence || ' is not its ' || version ||"
-    " ' writes and ' || view_count || ' views' FROM user WHERE sequence <> version + view_count",
-    "SELECT 'user in row ' || row || ' has an id of ' || length(id) || ' bytes' FROM user"
+    "SELECT 'user in row ' || row || ' has an id of ' || length(id) || ' bytes' FROM account"
     " WHERE length(id) <> 16",
+    "SELECT 'user ' || lower(hex(id)) || ' is not found by the email ' || email FROM account a"
+    " WHERE row <= " KEPT("emails") " AND NOT EXISTS (SELECT 1 FROM email e WHERE e.row = a.row"
+                                    " AND e.hash = email_hash(" KEPT("hash key") ", a.email_key))",
+    "SELECT 'the email ' || email_key || ' is that of ' || count(*) || ' users' FROM account"
+    " GROUP BY email_key HAVING count(*) > 1",
+    "SELECT 'row ' || row || ' was viewed ' || count || ' times, and no user is there' FROM viewed"
+    " WHERE row NOT IN (SELECT row FROM account) OR count < 1",
     "SELECT 'position of partition ' || partition || ' is ' || confirmed || ', beyond the last"
     " event, ' || max(" LAST ", " LOW ") FROM position"
     " WHERE confirmed < 0 OR confirmed > max(" LAST ", " LOW ")",
@@ -46,9 +55,10 @@ static const char *const users_rules[] = {
     " OR sequence < 1 OR length(id) <> 16 OR length(request_id) NOT BETWEEN 1 AND 64"
     " OR partition <> partition_of(user_id) OR NOT json_valid(CAST(body AS TEXT))",
     "SELECT 'event ' || e.position || ' has sequence ' || e.sequence || ' of a user who '"
-    " || iif(u.id IS NULL, 'is not there', 'is at ' || u.sequence)"
-    " FROM event e LEFT JOIN user u ON u.id = e.user_id"
-    " WHERE u.id IS NULL OR e.sequence > u.sequence",
+    " || iif(a.row IS NULL, 'is not there', 'is at ' || (a.version + coalesce(v.count, 0)))"
+    " FROM event e LEFT JOIN account a ON a.id = e.user_id LEFT JOIN viewed v ON v.row = a.row"
+    " WHERE a.row IS NULL OR (e.position <= " KEPT(
+        "views") " AND e.sequence > a.version + coalesce(v.count, 0))",
 };
 
 static const char *const worker_rules[] = {

@@ -39,14 +39,14 @@ struct supervisor {
     size_t count;
 };
 
-static int start_ward(supervisor_t *self, size_t i, detail_t *detail)
+static int start_ward(supervisor_t *self, size_t i, int timeout_ms, detail_t *detail)
 {
     const supervised_t *actor = &self->actors[i];
     ward_t *ward = &self->wards[i];
     ward->restart_at_ms = 0;
     ward->started_ms = clock_mono_ms();
-    return actor_start(&ward->actor, self->room, actor->name, actor->class, actor->conf,
-                       START_TIMEOUT_MS, detail);
+    return actor_start(&ward->actor, self->room, actor->name, actor->class, actor->conf, timeout_ms,
+                       detail);
 }
 
 /* An actor that does not end holds its sockets, and the room could never be closed. error: what the
@@ -111,7 +111,7 @@ int supervisor_start(supervisor_t **out, const supervised_t *actors, size_t coun
     must(self->wards != NULL);
     for (size_t i = 0; i < count; i++) {
         self->wards[i].backoff = (backoff_t){.base_ms = RESTART_BASE_MS, .cap_ms = RESTART_CAP_MS};
-        int error = start_ward(self, i, detail);
+        int error = start_ward(self, i, FIRST_START_TIMEOUT_MS, detail);
         if (error == 0)
             continue;
         if (error == ERR_DEADLINE)
@@ -189,7 +189,7 @@ static int restart_due(supervisor_t *self, int *wait_ms, detail_t *detail)
         int64_t left = ward->restart_at_ms - clock_mono_ms();
         int error = 0;
         if (left <= 0) {
-            error = start_ward(self, i, detail);
+            error = start_ward(self, i, START_TIMEOUT_MS, detail);
             if (error == ERR_DEADLINE)
                 end_at_once(self->actors[i].name, error);
             if (error == 0) {

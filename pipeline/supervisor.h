@@ -17,7 +17,8 @@
 #include "pipeline/actor.h"
 
 enum {
-    START_TIMEOUT_MS = 30000, /* a migration of a large database is in it */
+    FIRST_START_TIMEOUT_MS = 600000, /* a migration of a large database is in it */
+    START_TIMEOUT_MS = 30000,        /* of an actor that is started again */
     RESTARTS_MAX = 10,
     HEALTHY_MS = 60000,
     FAILED_STOP_MS = 4000, /* time for the others to stop after one has failed for good */

@@ -395,3 +395,8 @@ int sqlite_error(int code)
         atomic_store(&has_failed, true);
     return passes ? ERR_STORE_UNAVAILABLE : ERR_DATABASE_FATAL;
 }
+
+bool sqlite_has_failed(void)
+{
+    return atomic_load(&has_failed);
+}

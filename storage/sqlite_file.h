@@ -96,4 +96,7 @@ int sqlite_file_tidy(sqlite_file_t *self, bool idle) __attribute__((warn_unused_
  * OK, ROW or DONE. */
 int sqlite_error(int code);
 
+/* Has an error been met that must never be retried? */
+bool sqlite_has_failed(void);
+
 #endif

@@ -81,8 +81,11 @@ struct database_class {
     int (*user_by_email)(database_t *self, text_t email_key, user_t *out);
     /* Sets user->row. ERR_EMAIL_TAKEN */
     int (*user_insert)(database_t *self, user_t *user);
-    /* Writes all but row, id and created_us of the user with that row. ERR_EMAIL_TAKEN */
+    /* Writes all but row, id, created_us, view_count and sequence (its version grew) of the user with that row.
+     * ERR_EMAIL_TAKEN */
     int (*user_update)(database_t *self, const user_t *user);
+    /* The user has one view more. Its event follows in the same transaction, or the views may be lost. */
+    int (*user_view)(database_t *self, const user_t *user);
     /* Users in order of creation, behind the one with the id `after` (empty: from the start).
      * ERR_USER_NOT_FOUND: nobody has that id. */
     int (*user_walk)(database_t *self, text_t after, user_visit_t visit, void *context);
@@ -116,9 +119,10 @@ struct database_class {
     int (*positions_save)(database_t *self, const saved_positions_t *positions,
                           uint64_t partitions);
 
-    /* Housekeeping outside of transactions; idle: nobody waits. *asks: the checkpoint actor is to be sent
+    /* Housekeeping outside of transactions; idle: nobody waits. *more: there is more to do at once. *asks: the checkpoint actor is to be sent
      * *request, whose answer goes to `tidied`. A NULL request: there is no such actor. */
-    int (*tidy)(database_t *self, bool idle, bool *asks, msg_checkpoint_request_t *request);
+    int (*tidy)(database_t *self, bool idle, bool *more, bool *asks,
+                msg_checkpoint_request_t *request);
     void (*tidied)(database_t *self, const msg_checkpoint_done_t *done);
 };
 

@@ -630,12 +630,13 @@ static int keep_house(store_t *self, int64_t now_ms)
     return 0;
 }
 
-static int tidy(store_t *self, int64_t now_ms)
+/* *more: there is more to do at once. */
+static int tidy(store_t *self, int64_t now_ms, bool *more)
 {
     self->idle = now_ms - self->last_request_ms >= IDLE_MS;
     msg_checkpoint_request_t request = {0};
     bool asks = false;
-    int error = self->database->class->tidy(self->database, self->idle, &asks,
+    int error = self->database->class->tidy(self->database, self->idle, more, &asks,
                                             self->checkpoint != NULL ? &request : NULL);
     if (asks) {
         frame_add(&self->requests, MSG_checkpoint_request, 0, &request);
@@ -654,13 +655,13 @@ static int64_t sooner(int64_t a, int64_t b)
 }
 
 /* How long to wait for mail: until the next thing that is to be done without any. */
-static int wait_ms(const store_t *self, bool more_to_read, int64_t now_ms)
+static int wait_ms(const store_t *self, bool more_to_do, int64_t now_ms)
 {
     bool settled = lane_keeper_is_settled(&self->lanes);
     int64_t until_ms = lane_keeper_due_ms(&self->lanes);
     if (settled)
         until_ms = sooner(until_ms, self->next_trim_ms);
-    if (more_to_read || self->in_frame)
+    if (more_to_do || self->in_frame)
         return 0;
     if (!self->idle)
         until_ms = sooner(until_ms, self->last_request_ms + IDLE_MS);
@@ -671,7 +672,7 @@ static int wait_ms(const store_t *self, bool more_to_read, int64_t now_ms)
 
 static int run_turn(store_t *self)
 {
-    bool more_to_read = false;
+    bool more_to_read = false, more_to_tidy = false;
     int64_t now_ms = clock_mono_ms();
     int error = work_batch(self);
     if (error == 0)
@@ -679,9 +680,10 @@ static int run_turn(store_t *self)
     if (error == 0)
         error = keep_house(self, now_ms);
     if (error == 0)
-        error = tidy(self, now_ms);
+        error = tidy(self, now_ms, &more_to_tidy);
     if (error == 0 && self->state == STORE_WORKING)
-        mailbox_wait(self->self.mailbox, -1, 0, wait_ms(self, more_to_read, now_ms));
+        mailbox_wait(self->self.mailbox, -1, 0,
+                     wait_ms(self, more_to_read || more_to_tidy, now_ms));
     return error;
 }
 

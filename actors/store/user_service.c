@@ -67,7 +67,7 @@ int user_read(database_t *database, const msg_user_read_t *request, bool counted
         return error;
     out->user.view_count++;
     out->user.sequence++;
-    return database->class->user_update(database, &out->user);
+    return database->class->user_view(database, &out->user);
 }
 
 int user_update(database_t *database, const msg_user_update_t *request, int64_t now_us,

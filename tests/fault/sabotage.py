@@ -23,9 +23,10 @@ def reorder(connection: sqlite3.Connection, low: int) -> int:
 
 
 def phantom(connection: sqlite3.Connection, low: int) -> int:
+    """Of nobody: of a user, a start would take it for what tells how often that one was viewed."""
     del low
     return connection.execute(
-        "INSERT INTO event SELECT position + 1, partition, kind, sequence + 1000000, user_id, randomblob(16),"
+        "INSERT INTO event SELECT position + 1, partition, kind, 1000000, randomblob(16), randomblob(16),"
         " created_us, request_id, traceparent, tracestate, body FROM event ORDER BY position DESC LIMIT 1"
     ).rowcount
 

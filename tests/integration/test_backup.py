@@ -87,13 +87,15 @@ def test_a_backup_that_cannot_be_made(server: Server, folder: pathlib.Path) -> N
 
 
 SABOTAGES = [
-    ("UPDATE user SET view_count = view_count + 1", "sequence"),
+    ("DELETE FROM email WHERE row = 2", "not found by the email"),
+    ("UPDATE account SET email_key = 'user1@example.org'", "that of 3 users"),
+    ("INSERT INTO viewed (row, count) VALUES (77, 1)", "no user is there"),
     ("UPDATE position SET confirmed = 1000 WHERE partition < 64", "beyond the last event"),
     ("DELETE FROM event WHERE position = 2", "lacks 1 positions"),
     ("UPDATE event SET body = CAST('{' AS BLOB) WHERE position = 1", "event 1 is malformed"),
     ("UPDATE event SET partition = (partition + 1) % 64 WHERE position = 1", "event 1 is malformed"),
     ("UPDATE event SET sequence = 99 WHERE position = 3", "has sequence 99"),
-    ("DELETE FROM user", "not there"),
+    ("DELETE FROM account", "not there"),
 ]
 
 

@@ -475,12 +475,13 @@ static int lane_delete(database_t *self, const uint8_t user_id[ID_BYTES])
     return 0;
 }
 
-static int tidy(database_t *self, bool idle, bool *asks, msg_checkpoint_request_t *request)
+static int tidy(database_t *self, bool idle, bool *more, bool *asks,
+                msg_checkpoint_request_t *request)
 {
     (void)self;
     (void)idle;
     (void)request;
-    *asks = false;
+    *asks = *more = false;
     return step() ? ERR_DATABASE_FATAL : 0;
 }
 
@@ -504,6 +505,7 @@ const database_class_t sqlite_database = {
     .user_by_email = user_by_email,
     .user_insert = user_insert,
     .user_update = user_update,
+    .user_view = user_update,
     .user_walk = user_walk,
     .event_append = event_append,
     .event_walk = event_walk,
