@@ -74,7 +74,7 @@ int start_command(const command_context_t *context)
     if (!broker_url_check(settings->rabbit_mq_url, &detail))
         return command_fail(ERR_BAD_SETTING, &detail);
     const consumer_conf_t conf = consumer_conf_of(settings, queue);
-    const supervised_t actors[] = {{"consumer", &consumer_actor, &conf, 0, true}};
+    const supervised_t actors[] = {{"consumer", &consumer_actor, &conf, 0, FAILURE_RESTARTS}};
     supervisor_t *supervisor = NULL;
     int error = supervisor_start(&supervisor, actors, 1, &detail);
     if (error == 0) {

@@ -42,7 +42,7 @@ static unsigned http_thread_count(const settings_t *settings)
 }
 
 static void add_actor(service_t *self, const char *name, int index, const actor_class_t *class,
-                      const void *conf, int stage, bool restart)
+                      const void *conf, int stage, on_failure_t on_failure)
 {
     size_t i = self->actor_count++;
     must(i < ACTORS_MAX);
@@ -50,7 +50,7 @@ static void add_actor(service_t *self, const char *name, int index, const actor_
         snprintf(self->names[i], NAME_SIZE, "%s", name);
     else
         snprintf(self->names[i], NAME_SIZE, "%s.%d", name, index);
-    self->actors[i] = (supervised_t){self->names[i], class, conf, stage, restart};
+    self->actors[i] = (supervised_t){self->names[i], class, conf, stage, on_failure};
 }
 
 static int open_listeners(service_t *self, const settings_t *settings, detail_t *detail)
@@ -89,11 +89,11 @@ static void plan_actors(service_t *self, const settings_t *settings, bool with_w
                        .lane_retry_max_ms = (int)settings->lane_retry_max,
                        .event_retention_s = settings->event_retention,
                        .has_checkpoint_actor = strcmp(settings->checkpoints, "thread") == 0};
-    add_actor(self, "store", -1, &store_actor, &self->store, STAGE_STORE, false);
+    add_actor(self, "store", -1, &store_actor, &self->store, STAGE_STORE, FAILURE_ENDS_ALL);
     self->checkpoint = (checkpoint_conf_t){settings->database_url};
     if (self->store.has_checkpoint_actor)
         add_actor(self, CHECKPOINT_ADDRESS, -1, &checkpoint_actor, &self->checkpoint,
-                  STAGE_CHECKPOINT, false);
+                  STAGE_CHECKPOINT, FAILURE_ENDS_ALL);
     for (unsigned i = 0; i < settings->bridges; i++) {
         self->bridges[i] =
             (bridge_conf_t){.index = i,
@@ -103,7 +103,8 @@ static void plan_actors(service_t *self, const settings_t *settings, bool with_w
                             .topology = topology_of(settings, USER_QUEUE),
                             .application_id = settings->application_id,
                             .full_headers = strcmp(settings->event_headers, "full") == 0};
-        add_actor(self, "bridge", (int)i, &bridge_actor, &self->bridges[i], STAGE_BRIDGE, true);
+        add_actor(self, "bridge", (int)i, &bridge_actor, &self->bridges[i], STAGE_BRIDGE,
+                  FAILURE_RESTARTS);
     }
     for (unsigned i = 0; i < http_count; i++) {
         size_t share = (size_t)settings->requests_max / http_count;
@@ -113,11 +114,12 @@ static void plan_actors(service_t *self, const settings_t *settings, bool with_w
                                        .prefix = settings->backend_api_prefix,
                                        .requests_max = share > 0 ? share : 1,
                                        .body_max = (size_t)settings->body_max};
-        add_actor(self, "http", (int)i, &http_actor, &self->https[i], STAGE_HTTP, false);
+        add_actor(self, "http", (int)i, &http_actor, &self->https[i], STAGE_HTTP, FAILURE_ENDS_ALL);
     }
     if (with_worker) {
         self->consumer = consumer_conf_of(settings, USER_QUEUE);
-        add_actor(self, "consumer", -1, &consumer_actor, &self->consumer, STAGE_CONSUMER, true);
+        add_actor(self, "consumer", -1, &consumer_actor, &self->consumer, STAGE_CONSUMER,
+                  FAILURE_IS_ITS_OWN);
     }
 }
 

@@ -144,7 +144,9 @@ static int plan_restart(supervisor_t *self, size_t i, int error, const detail_t 
         backoff_reset(&ward->backoff);
     }
     ward->failures++;
-    bool again = actor->restart && error != ERR_DATABASE_FATAL && ward->failures <= RESTARTS_MAX;
+    bool again = actor->on_failure == FAILURE_IS_ITS_OWN ||
+                 (actor->on_failure == FAILURE_RESTARTS && error != ERR_DATABASE_FATAL &&
+                  ward->failures <= RESTARTS_MAX);
     int delay = again ? backoff_next_ms(&ward->backoff, random_bits()) : 0;
     log_event(LOG_ERROR, ME, again ? "actor_failed" : "actor_failed_for_good",
               LOG_STR("name", actor->name), LOG_STR("error", error_info(error)->name),

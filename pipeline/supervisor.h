@@ -12,8 +12,6 @@
 #ifndef USERBUS_PIPELINE_SUPERVISOR_H
 #define USERBUS_PIPELINE_SUPERVISOR_H
 
-#include <stdbool.h>
-
 #include "pipeline/actor.h"
 
 enum {
@@ -24,13 +22,20 @@ enum {
     FAILED_STOP_MS = 4000, /* time for the others to stop after one has failed for good */
 };
 
+/* What the failure of an actor means for the rest. */
+typedef enum on_failure {
+    FAILURE_ENDS_ALL, /* the process ends: only a new one has a clean state */
+    FAILURE_RESTARTS, /* it is started again, RESTARTS_MAX times at most, and not after its database failed on the disk */
+    FAILURE_IS_ITS_OWN /* it is started again for as long as it takes; the others go on without it */
+} on_failure_t;
+
 /* One actor to look after. All is borrowed until supervisor_close. */
 typedef struct supervised {
     const char *name;
     const actor_class_t *class;
     const void *conf;
-    int stage;    /* actors are listed by ascending stage; those of one stage stop together */
-    bool restart; /* false: its failure ends the process */
+    int stage; /* actors are listed by ascending stage; those of one stage stop together */
+    on_failure_t on_failure;
 } supervised_t;
 
 typedef struct supervisor supervisor_t;

@@ -23,7 +23,7 @@ enum {
 
 static const char scheme[] = "sqlite:";
 
-/* An error that must not be retried was met, on whatever connection: the process is about to end. */
+/* An error that must not be retried was met, on whatever connection: what used it ends. */
 static atomic_bool has_failed;
 
 bool sqlite_url_path(const char *url, const char **path)

@@ -5,7 +5,7 @@
  * Opening for writing moves all of the write-ahead log into the database first. After a failed fsync the
  * page cache may hold a frame that the disk does not, which would be read as committed, and everything
  * committed behind it would be lost with the power; so nothing is ever appended behind old frames. For the
- * same reason a process that met an error that must not be retried moves nothing when it closes.
+ * same reason a process that met an error that must not be retried, on whatever file, moves nothing when it closes one.
  *
  * Threads   A connection belongs to the thread that opened it.
  */

@@ -23,10 +23,13 @@
 #include "proto/errors.h"
 
 enum {
-    BATCH_MAX = 256, /* half of what a commit trims from the inbox */
+    BATCH_MAX = 512, /* half of what a commit trims from the inbox */
     LETTERS_MAX_BYTES =
-        4 << 20,      /* of dead letters ends a batch, since they wait in memory for its end */
-    STANDBY_MS = 500, /* between two looks whether the other worker has ended */
+        4 << 20,       /* of dead letters ends a batch, since they wait in memory for its end */
+    STANDBY_MS = 500,  /* between two looks whether the other worker has ended */
+    TURN_EVERY_MS = 1, /* at most, so that deliveries gather and share a commit */
+    BUSY_TURN_EVERY_MS = 5, /* after a batch of BUSY_BATCH or more, unless it was full */
+    BUSY_BATCH = 16,
     CLOSE_RESERVE_MS = 500, /* of a stop's deadline, for the good-bye to the broker */
 };
 
@@ -58,6 +61,8 @@ typedef struct consumer {
     bool is_blocked;                 /* it takes no letters now */
     pending_letters_t letters;
     batch_t batch;
+    size_t last_count;              /* of the last batch */
+    int64_t turn_ms;                /* monotonic: when the last batch was begun */
     uint64_t held_first, held_last; /* deliveries whose ack is held back; 0: none */
     frame_reader_t reader;
     broker_dialer_t *dialer;
@@ -295,11 +300,13 @@ static int take_batch(consumer_t *self, bool *more, detail_t *detail)
 {
     broker_event_t event;
     int got = 1, error = 0;
+    self->turn_ms = clock_mono_ms();
     while (error == 0 && !batch_is_full(&self->batch) &&
            (got = broker_next(self->connection, &event, detail)) == 1)
         error = on_broker_event[event.kind](self, &event, detail);
     if (error == 0 && got < 0)
         error = got;
+    self->last_count = self->batch.count;
     if (error == 0)
         error = end_batch(self, detail);
     else
@@ -387,6 +394,17 @@ static void leave(consumer_t *self, int error, const detail_t *why)
     report_failure(self, error, why);
 }
 
+/* A commit costs a sync and a dozen system calls, whatever it holds. What comes first after a while finds the pause
+ * over. */
+static void let_gather(consumer_t *self)
+{
+    bool busy = self->last_count >= BUSY_BATCH;
+    int64_t early_ms =
+        self->turn_ms + (busy ? BUSY_TURN_EVERY_MS : TURN_EVERY_MS) - clock_mono_ms();
+    if (self->last_count > 0 && early_ms > 0)
+        mailbox_pause(self->self.mailbox, (int)early_ms);
+}
+
 static int turn_consuming(consumer_t *self, detail_t *detail)
 {
     bool more = false, more_runs = false;
@@ -399,6 +417,8 @@ static int turn_consuming(consumer_t *self, detail_t *detail)
         leave(self, error, detail);
         return 0;
     }
+    if (!more && !more_runs)
+        let_gather(self);
     bool idle = !more && !more_runs &&
                 waiting_runs_wait(self->runs, self->self.mailbox, broker_fd(self->connection),
                                   broker_poll_events(self->connection), BROKER_IDLE_MAX_MS) == 0;

@@ -121,7 +121,7 @@ static const char *const statements[STATEMENT_COUNT] = {
                    " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (message_id) DO NOTHING",
     [INBOX_MARK_AGAIN] = "UPDATE inbox SET outcome = ?2 WHERE message_id = ?1 AND outcome = 2",
     [INBOX_SETTLE] = "UPDATE inbox SET outcome = ?2 WHERE message_id = ?1",
-    [INBOX_FIRST] = "SELECT min(row) FROM inbox",
+    [INBOX_FIRST] = "SELECT row, seen_us FROM inbox ORDER BY row LIMIT 1",
     [INBOX_LAST] = "SELECT max(row) FROM inbox",
     [INBOX_TRIM_OLD] = "DELETE FROM inbox WHERE row <= ?1 AND seen_us < ?2",
     [INBOX_TRIM_MANY] = "DELETE FROM inbox WHERE row <= ?1",
@@ -279,14 +279,15 @@ static int save_tallies(inbox_database_t *self)
     return error;
 }
 
-/* What is too old, among the first rows. */
-static int trim_old(inbox_database_t *self, int64_t first)
+/* What is too old, among the first rows; when the very first is not, they are not looked at. */
+static int trim_old(inbox_database_t *self, int64_t first, int64_t first_seen_us)
 {
     sqlite3_stmt *statement = self->statements[INBOX_TRIM_OLD];
-    if (self->limits.retention_us == 0)
+    int64_t oldest_us = self->now_us - self->limits.retention_us;
+    if (self->limits.retention_us == 0 || first_seen_us >= oldest_us)
         return 0;
     sqlite_bind_int(statement, 1, first + INBOX_TRIM_ROWS - 1);
-    sqlite_bind_int(statement, 2, self->now_us - self->limits.retention_us);
+    sqlite_bind_int(statement, 2, oldest_us);
     return run(statement);
 }
 
@@ -308,14 +309,27 @@ static int trim_many(inbox_database_t *self, int64_t first, int64_t last)
     return 0;
 }
 
+/* An inbox that is empty leaves the numbers as they are. */
+static int read_first(inbox_database_t *self, int64_t *row, int64_t *seen_us)
+{
+    sqlite3_stmt *statement = self->statements[INBOX_FIRST];
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        *row = sqlite3_column_int64(statement, 0);
+        *seen_us = sqlite3_column_int64(statement, 1);
+    }
+    sqlite_end(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? 0 : sqlite_error(code);
+}
+
 static int trim_inbox(inbox_database_t *self)
 {
-    int64_t first = 0, last = 0;
-    int error = sqlite_read_number(self->statements[INBOX_FIRST], &first);
+    int64_t first = 0, last = 0, first_seen_us = self->now_us;
+    int error = read_first(self, &first, &first_seen_us);
     if (error == 0)
         error = sqlite_read_number(self->statements[INBOX_LAST], &last);
     if (error == 0)
-        error = trim_old(self, first);
+        error = trim_old(self, first, first_seen_us);
     return error != 0 ? error : trim_many(self, first, last);
 }
 

@@ -20,7 +20,7 @@
 #include "actors/consumer/incoming_event.h"
 #include "storage/sqlite_file.h"
 
-enum { INBOX_TRIM_ROWS = 512 /* looked at by each commit: more than a batch adds */ };
+enum { INBOX_TRIM_ROWS = 1024 /* looked at by each commit: more than a batch adds */ };
 
 typedef struct inbox_limits {
     int64_t retention_us; /* 0: nothing is too old */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * waiting_runs.c - what has ended is gathered, written in one transaction, and only then are the lanes told: when
- * the write fails, everything stands as before and is written later.
+ * waiting_runs.c - what may run is begun and what has ended is gathered (run_ends.h) and written in one transaction, in
+ * which the database's own runs take place.
  *
  * Runners of the schedule: RETRY_LETTERS, the database, and one per child.
  */
@@ -12,9 +12,8 @@
 #include <unistd.h>
 
 #include "actors/consumer/exec_child.h"
+#include "actors/consumer/run_ends.h"
 #include "actors/consumer/stored_message.h"
-#include "actors/consumer/waiting_letters.h"
-#include "actors/consumer/waiting_table.h"
 #include "pipeline/backoff.h"
 #include "pipeline/clock.h"
 #include "pipeline/failpoint.h"
@@ -23,24 +22,11 @@
 
 enum {
     RUNNER_DATABASE = RETRY_LETTERS + 1,
-    RUNNER_CHILDREN,         /* the first of them */
-    DATABASE_RUNS_MAX = 256, /* in one transaction */
-    ENDED_MAX = EVENT_KIND_COUNT * EXEC_HAND_MAX + WAITING_LETTERS_MAX + DATABASE_RUNS_MAX,
+    RUNNER_CHILDREN, /* the first of them */
     WRITE_AGAIN_MS = 1000,
 };
 
 _Static_assert(RUNNER_CHILDREN + EVENT_KIND_COUNT <= RETRY_RUNNERS_MAX, "a runner per child");
-
-typedef enum end { END_DONE, END_FAILED, END_DEAD, END_BURIED, END_UNHANDLED } end_t;
-
-/* A run that has ended and is not written yet. */
-typedef struct ended {
-    retry_lane_t *lane;
-    end_t end;
-    const char *error; /* slug of a failure */
-    detail_t reason;
-    retry_verdict_t verdict; /* of a failure */
-} ended_t;
 
 struct waiting_runs {
     waiting_conf_t conf;
@@ -48,8 +34,7 @@ struct waiting_runs {
     retry_schedule_t *schedule;
     exec_child_t *children[EVENT_KIND_COUNT];
     int epoll_fd;
-    ended_t ended[ENDED_MAX];
-    size_t ended_count, timeouts_untold;
+    run_ends_t ends;
     waiting_letters_t letters;
     text_buffer_t line, properties; /* scratch */
     int64_t write_again_ms;         /* 0: at once */
@@ -62,29 +47,7 @@ static bool is_kind(int kind)
     return kind >= 0 && kind < EVENT_KIND_COUNT;
 }
 
-/* Never without data, which the log takes for a number. */
-static text_t shown(text_t text)
-{
-    return text.size > 0 ? text : TEXT("");
-}
-
 /* --- what has ended --------------------------------------------------------------------------- */
-
-static ended_t *note_end(waiting_runs_t *self, retry_lane_t *lane, end_t end)
-{
-    must(self->ended_count < ENDED_MAX);
-    ended_t *ended = &self->ended[self->ended_count++];
-    *ended = (ended_t){.lane = lane, .end = end};
-    return ended;
-}
-
-static void note_failure(waiting_runs_t *self, retry_lane_t *lane, bool for_good, const char *error,
-                         text_t reason)
-{
-    ended_t *ended = note_end(self, lane, for_good ? END_DEAD : END_FAILED);
-    ended->error = error;
-    detail_set(&ended->reason, 0, "%.*s", (int)reason.size, reason.size > 0 ? reason.data : "");
-}
 
 static void on_child_told(void *context, void *run, exec_end_t end, text_t error)
 {
@@ -102,16 +65,17 @@ static void on_child_told(void *context, void *run, exec_end_t end, text_t error
     if (end == EXEC_ENDED_NOT_RUN)
         retry_schedule_put_back(self->schedule, run);
     else if (end == EXEC_ENDED_DONE)
-        note_end(self, run, END_DONE);
+        run_ends_note(&self->ends, run, END_DONE);
     else
-        note_failure(self, run, failures[end].for_good, failures[end].slug,
-                     error.size > 0 ? error : TEXT("the processor told no error"));
-    self->timeouts_untold += end == EXEC_ENDED_TIMEOUT;
+        run_ends_note_failure(&self->ends, run, failures[end].for_good, failures[end].slug,
+                              error.size > 0 ? error : TEXT("the processor told no error"));
+    self->ends.timeouts_untold += end == EXEC_ENDED_TIMEOUT;
 }
 
 static void on_letter_confirmed(void *context, retry_lane_t *lane)
 {
-    note_end(context, lane, END_BURIED);
+    waiting_runs_t *self = context;
+    run_ends_note(&self->ends, lane, END_BURIED);
 }
 
 void waiting_runs_confirm(waiting_runs_t *self, uint64_t publish_tag, bool multiple)
@@ -128,58 +92,6 @@ static void on_letter_lost(void *context, retry_lane_t *lane)
 void waiting_runs_disconnected(waiting_runs_t *self)
 {
     waiting_letters_lost(&self->letters, on_letter_lost, self);
-}
-
-/* --- writing it ------------------------------------------------------------------------------- */
-
-static int write_failure(waiting_runs_t *self, ended_t *ended, int64_t now_us)
-{
-    const retry_event_t *event = retry_lane_event(ended->lane);
-    waiting_event_t waiting;
-    int error = waiting_table_read(self->table, event->row, &waiting);
-    if (error != 0)
-        return error;
-    ended->verdict =
-        retry_schedule_judge(self->schedule, ended->lane, ended->end == END_DEAD, random_bits());
-    waiting.attempts = ended->verdict.attempts;
-    waiting.is_dead = ended->verdict.is_dead;
-    waiting.first_failed_us = waiting.first_failed_us > 0 ? waiting.first_failed_us : now_us;
-    waiting.next_try_us = waiting.is_dead ? 0 : now_us + ended->verdict.pause_ms * 1000;
-    waiting.error = text_of(ended->error);
-    waiting.reason = text_of(ended->reason.text);
-    inbox_tally(self->conf.database, TALLY_FAILED_RUNS, 1);
-    log_event(LOG_WARN, self->conf.actor, "run_failed",
-              LOG_TEXT("message_id", shown(waiting.message_id)),
-              LOG_TEXT("user", shown(waiting.user_key)), LOG_STR("error", ended->error),
-              LOG_STR("reason", ended->reason.text), LOG_INT("attempt", waiting.attempts),
-              LOG_INT("retry_ms", waiting.is_dead ? -1 : ended->verdict.pause_ms));
-    return waiting_table_failed(self->table, &waiting);
-}
-
-static int write_end(waiting_runs_t *self, ended_t *ended, int64_t now_us)
-{
-    const retry_event_t *event = retry_lane_event(ended->lane);
-    switch (ended->end) {
-    case END_DONE:
-    case END_UNHANDLED: /* the handler table has lost its row since */
-        inbox_tally(self->conf.database,
-                    ended->end == END_DONE ? event->kind : (int)TALLY_UNHANDLED, 1);
-        return waiting_table_remove(self->table, event->row, INBOX_PROCESSED);
-    case END_BURIED:
-        inbox_tally(self->conf.database, TALLY_DEAD, 1);
-        return waiting_table_remove(self->table, event->row, INBOX_DEAD);
-    default:
-        return write_failure(self, ended, now_us);
-    }
-}
-
-/* After the commit: the lanes go on. */
-static void tell_lane(waiting_runs_t *self, const ended_t *ended, int64_t now_ms)
-{
-    if (ended->end == END_FAILED || ended->end == END_DEAD)
-        retry_schedule_failed(self->schedule, ended->lane, &ended->verdict, now_ms);
-    else
-        retry_schedule_done(self->schedule, ended->lane, now_ms);
 }
 
 /* --- runs in the database --------------------------------------------------------------------- */
@@ -213,11 +125,12 @@ static int run_read(waiting_runs_t *self, retry_lane_t *lane, const waiting_even
     incoming_event_t event;
     rejection_t why = {.slug = "stored-badly"};
     if (processor == NULL) {
-        note_end(self, lane, END_UNHANDLED);
+        run_ends_note(&self->ends, lane, END_UNHANDLED);
         return 0;
     }
     if (!stored_message_unpack(&stored, waiting->properties, waiting->body)) {
-        note_failure(self, lane, true, why.slug, TEXT("the stored message cannot be read"));
+        run_ends_note_failure(&self->ends, lane, true, why.slug,
+                              TEXT("the stored message cannot be read"));
         return 0;
     }
     bool well = incoming_event_parse(&event, &stored.message, &why);
@@ -226,9 +139,10 @@ static int run_read(waiting_runs_t *self, retry_lane_t *lane, const waiting_even
         error = waiting_runs_run(self, processor, &event, &why);
     incoming_event_fini(&event);
     if (error == 0)
-        note_end(self, lane, END_DONE);
+        run_ends_note(&self->ends, lane, END_DONE);
     else if (is_processor_failure(error))
-        note_failure(self, lane, error == ERR_PROCESSOR_DEAD, why.slug, text_of(why.reason.text));
+        run_ends_note_failure(&self->ends, lane, error == ERR_PROCESSOR_DEAD, why.slug,
+                              text_of(why.reason.text));
     return error == 0 || is_processor_failure(error) ? 0 : error;
 }
 
@@ -261,9 +175,7 @@ static int settle(waiting_runs_t *self, size_t kept)
     if (error == 0)
         error = run_in_database(self);
     if (error == 0)
-        inbox_tally(self->conf.database, TALLY_TIMEOUTS, (int64_t)self->timeouts_untold);
-    for (size_t i = 0; i < self->ended_count && error == 0; i++)
-        error = write_end(self, &self->ended[i], now_us);
+        error = run_ends_write(&self->ends, now_us);
     FAILPOINT("consumer.run_written");
     if (error == 0)
         error = inbox_commit(self->conf.database);
@@ -271,8 +183,7 @@ static int settle(waiting_runs_t *self, size_t kept)
         inbox_rollback(self->conf.database);
     if (error == 0)
         return 0;
-    while (self->ended_count > kept)
-        retry_schedule_put_back(self->schedule, self->ended[--self->ended_count].lane);
+    run_ends_take_back(&self->ends, kept);
     return error;
 }
 
@@ -288,9 +199,9 @@ static bool has_database_runs(waiting_runs_t *self)
 /* Writes what has ended. An error that passes is tried again after a while. */
 static int write_ended(waiting_runs_t *self, int64_t now_ms, detail_t *detail)
 {
-    if (now_ms < self->write_again_ms || (self->ended_count == 0 && !has_database_runs(self)))
+    if (now_ms < self->write_again_ms || (self->ends.count == 0 && !has_database_runs(self)))
         return 0;
-    int error = settle(self, self->ended_count);
+    int error = settle(self, self->ends.count);
     self->write_again_ms = error != 0 ? now_ms + WRITE_AGAIN_MS : 0;
     if (error != 0 && error != ERR_STORE_UNAVAILABLE)
         return detail_set(detail, ERR_DATABASE_FATAL,
@@ -301,10 +212,7 @@ static int write_ended(waiting_runs_t *self, int64_t now_ms, detail_t *detail)
                   LOG_STR("error", error_info(error)->slug), LOG_INT("retry_ms", WRITE_AGAIN_MS));
         return 0;
     }
-    for (size_t i = 0; i < self->ended_count; i++)
-        tell_lane(self, &self->ended[i], now_ms);
-    self->ended_count = 0;
-    self->timeouts_untold = 0;
+    run_ends_tell(&self->ends, now_ms);
     return 0;
 }
 
@@ -315,12 +223,13 @@ static void send_read(waiting_runs_t *self, exec_child_t *child, retry_lane_t *l
 {
     stored_message_t stored;
     if (!stored_message_unpack(&stored, waiting->properties, waiting->body)) {
-        note_failure(self, lane, true, "stored-badly", TEXT("the stored message cannot be read"));
+        run_ends_note_failure(&self->ends, lane, true, "stored-badly",
+                              TEXT("the stored message cannot be read"));
         return;
     }
     if (!exec_id_is_sayable(waiting->message_id)) {
-        note_failure(self, lane, true, "bad-message-id",
-                     TEXT("the message id is no text that can stand in JSON"));
+        run_ends_note_failure(&self->ends, lane, true, "bad-message-id",
+                              TEXT("the message id is no text that can stand in JSON"));
         return;
     }
     const exec_request_t request = {.message_id = waiting->message_id,
@@ -341,7 +250,7 @@ static int feed(waiting_runs_t *self, size_t index, int64_t now_ms)
     unsigned runner = RUNNER_CHILDREN + (unsigned)index;
     int error = 0;
     for (int i = 0; i < EXEC_HAND_MAX && error == 0 && exec_child_can_take(child, now_ms) &&
-                    self->ended_count == 0;
+                    self->ends.count == 0;
          i++) {
         waiting_event_t waiting;
         retry_lane_t *lane = retry_schedule_take(self->schedule, runner);
@@ -360,7 +269,7 @@ static int feed(waiting_runs_t *self, size_t index, int64_t now_ms)
 
 static int publish_letters(waiting_runs_t *self, broker_connection_t *connection)
 {
-    while (self->ended_count == 0 && waiting_letters_has_room(&self->letters)) {
+    while (self->ends.count == 0 && waiting_letters_has_room(&self->letters)) {
         waiting_event_t waiting;
         retry_lane_t *lane = retry_schedule_take(self->schedule, RETRY_LETTERS);
         if (lane == NULL)
@@ -404,7 +313,7 @@ int waiting_runs_turn(waiting_runs_t *self, broker_connection_t *connection, boo
     int error = write_ended(self, now_ms, detail);
     if (error == 0)
         error = begin_more(self, connection, now_ms, detail);
-    *more = self->write_again_ms == 0 && (self->ended_count > 0 || has_database_runs(self));
+    *more = self->write_again_ms == 0 && (self->ends.count > 0 || has_database_runs(self));
     return error;
 }
 
@@ -535,7 +444,7 @@ bool waiting_runs_are_quiet(const waiting_runs_t *self)
     size_t in_hand = 0;
     for (size_t i = 0; i < self->conf.handlers->command_count; i++)
         in_hand += exec_child_in_hand(self->children[i]);
-    return in_hand == 0 && self->ended_count == 0;
+    return in_hand == 0 && self->ends.count == 0;
 }
 
 /* One of an earlier life; a pause is no longer than the cap, whatever the wall clock did meanwhile. */
@@ -575,6 +484,9 @@ int waiting_runs_open(waiting_runs_t **out, const waiting_conf_t *conf, detail_t
     must(self->epoll_fd >= 0);
     self->schedule = retry_schedule_new(&conf->rules.retry);
     waiting_letters_init(&self->letters, conf->actor, conf->queue);
+    self->ends.actor = conf->actor;
+    self->ends.database = conf->database;
+    self->ends.schedule = self->schedule;
     make_children(self);
     int error = waiting_table_open(&self->table, conf->database, conf->queue, detail);
     if (error == 0) {
@@ -584,6 +496,7 @@ int waiting_runs_open(waiting_runs_t **out, const waiting_conf_t *conf, detail_t
                        error_info(error)->slug);
         retry_schedule_keep(self->schedule, clock_mono_ms());
     }
+    self->ends.table = self->table;
     if (error == 0 && retry_schedule_events(self->schedule) > 0)
         log_event(LOG_INFO, conf->actor, "waiting_taken_up",
                   LOG_INT("events", (int64_t)retry_schedule_events(self->schedule)),

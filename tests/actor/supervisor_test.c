@@ -22,6 +22,7 @@
 
 typedef struct puppet_conf {
     char letter;      /* its mark in the journal: lower case at its end */
+    int run_error;    /* 0: ERR_BROKER_DOWN */
     int init_error;   /* of init */
     int run_failures; /* how many of its runs fail at once */
     bool deaf;        /* never ends */
@@ -58,7 +59,9 @@ static int puppet_run(void *state, detail_t *detail)
 {
     puppet_t *puppet = state;
     if (atomic_fetch_add(&runs, 1) < puppet->conf->run_failures)
-        return detail_set(detail, ERR_BROKER_DOWN, "%c fell", puppet->conf->letter);
+        return detail_set(detail,
+                          puppet->conf->run_error != 0 ? puppet->conf->run_error : ERR_BROKER_DOWN,
+                          "%c fell", puppet->conf->letter);
     if (puppet->conf->last)
         kill(getpid(), SIGTERM);
     frame_reader_t reader = {0};
@@ -132,9 +135,9 @@ static void actors_start_in_order_and_stop_in_reverse(void **unused)
     (void)unused;
     static const puppet_conf_t a = {.letter = 'A'}, b = {.letter = 'B'},
                                c = {.letter = 'C', .last = true};
-    const supervised_t actors[] = {{"a", &puppet_class, &a, 0, false},
-                                   {"b", &puppet_class, &b, 1, true},
-                                   {"c", &puppet_class, &c, 2, true}};
+    const supervised_t actors[] = {{"a", &puppet_class, &a, 0, FAILURE_ENDS_ALL},
+                                   {"b", &puppet_class, &b, 1, FAILURE_RESTARTS},
+                                   {"c", &puppet_class, &c, 2, FAILURE_RESTARTS}};
     supervisor_t *supervisor = NULL;
     detail_t detail = {{0}};
     assert_int_equal(supervisor_start(&supervisor, actors, 3, &detail), 0);
@@ -147,8 +150,8 @@ static void a_failing_start_stops_those_before(void **unused)
 {
     (void)unused;
     static const puppet_conf_t a = {.letter = 'A'}, b = {.letter = 'B', .init_error = ERR_LISTEN};
-    const supervised_t actors[] = {{"a", &puppet_class, &a, 0, false},
-                                   {"b", &puppet_class, &b, 1, true}};
+    const supervised_t actors[] = {{"a", &puppet_class, &a, 0, FAILURE_ENDS_ALL},
+                                   {"b", &puppet_class, &b, 1, FAILURE_RESTARTS}};
     supervisor_t *supervisor = NULL;
     detail_t detail = {{0}};
     assert_int_equal(supervisor_start(&supervisor, actors, 2, &detail), ERR_LISTEN);
@@ -161,7 +164,7 @@ static void a_failed_actor_is_started_again(void **unused)
 {
     (void)unused;
     static const puppet_conf_t a = {.letter = 'A', .run_failures = 3, .last = true};
-    const supervised_t actors[] = {{"a", &puppet_class, &a, 0, true}};
+    const supervised_t actors[] = {{"a", &puppet_class, &a, 0, FAILURE_RESTARTS}};
     supervisor_t *supervisor = NULL;
     detail_t detail = {{0}};
     assert_int_equal(supervisor_start(&supervisor, actors, 1, &detail), 0);
@@ -170,11 +173,34 @@ static void a_failed_actor_is_started_again(void **unused)
     assert_string_equal(journal, "AaAaAaAa");
 }
 
+static int run_with_failed_disk(on_failure_t on_failure)
+{
+    static const puppet_conf_t a = {
+        .letter = 'A', .run_failures = 2, .run_error = ERR_DATABASE_FATAL, .last = true};
+    const supervised_t actors[] = {{"a", &puppet_class, &a, 0, on_failure}};
+    supervisor_t *supervisor = NULL;
+    detail_t detail = {{0}};
+    assert_int_equal(supervisor_start(&supervisor, actors, 1, &detail), 0);
+    int error = supervisor_run(supervisor, 5000, &detail);
+    supervisor_close(&supervisor);
+    return error;
+}
+
+static void a_failed_disk_ends_the_process_but_for_one_whose_own_it_is(void **unused)
+{
+    (void)unused;
+    assert_int_equal(run_with_failed_disk(FAILURE_RESTARTS), ERR_DATABASE_FATAL);
+    assert_string_equal(journal, "Aa");
+    assert_int_equal(reset(NULL), 0);
+    assert_int_equal(run_with_failed_disk(FAILURE_IS_ITS_OWN), 0);
+    assert_string_equal(journal, "AaAaAa");
+}
+
 static void an_actor_that_may_not_fail_ends_the_process(void **unused)
 {
     (void)unused;
     static const puppet_conf_t a = {.letter = 'A', .run_failures = 1};
-    const supervised_t actors[] = {{"a", &puppet_class, &a, 0, false}};
+    const supervised_t actors[] = {{"a", &puppet_class, &a, 0, FAILURE_ENDS_ALL}};
     supervisor_t *supervisor = NULL;
     detail_t detail = {{0}};
     assert_int_equal(supervisor_start(&supervisor, actors, 1, &detail), 0);
@@ -194,7 +220,7 @@ static void a_missed_stop_deadline_ends_the_process(void **unused)
     assert_true(child >= 0);
     if (child == 0) {
         static const puppet_conf_t a = {.letter = 'A', .deaf = true, .last = true};
-        const supervised_t actors[] = {{"a", &puppet_class, &a, 0, true}};
+        const supervised_t actors[] = {{"a", &puppet_class, &a, 0, FAILURE_RESTARTS}};
         supervisor_t *supervisor = NULL;
         detail_t detail = {{0}};
         if (supervisor_start(&supervisor, actors, 1, &detail) == 0)
@@ -217,6 +243,7 @@ int main(void)
         cmocka_unit_test_setup(actors_start_in_order_and_stop_in_reverse, reset),
         cmocka_unit_test_setup(a_failing_start_stops_those_before, reset),
         cmocka_unit_test_setup(a_failed_actor_is_started_again, reset),
+        cmocka_unit_test_setup(a_failed_disk_ends_the_process_but_for_one_whose_own_it_is, reset),
         cmocka_unit_test_setup(an_actor_that_may_not_fail_ends_the_process, reset),
         cmocka_unit_test_setup(a_missed_stop_deadline_ends_the_process, reset),
     };

@@ -322,3 +322,22 @@ def test_a_failing_disk_ends_the_worker(start, broker: Broker, inject) -> None:
     start(Worker, RABBIT_MQ_URL=broker.url)
     wait_for(lambda: query(worker.database, "SELECT count(*) FROM user") == [(1,)] and broker.depth() == 0,
              "the message to be processed", 60)
+
+
+def test_a_failing_disk_of_a_worker_inside_is_the_worker_s_own(start, broker: Broker, inject, folder: pathlib.Path) -> None:
+    """The API goes on; the worker begins again and syncs what the log holds; nothing is acknowledged to the broker before."""
+    server = start(Server, "--with-worker", RABBIT_MQ_URL=broker.url)
+    database = folder / "consumer.db"
+    server.await_log(event="consuming")
+    injection = inject(server, "fdatasync:error=EIO:when=1", wal(database))
+    assert server.create("ada@example.org").status_code == 200
+    injection.await_hit()
+    failure = server.await_log(event="actor_failed", name="consumer")
+    assert failure.fields["error"] == "DATABASE_FATAL"
+    injection.close()  # until then each start fails: strace counts the calls of each thread by itself
+    server.await_log(event="actor_restarted", name="consumer")
+    assert injection.hits() >= 1
+    assert server.create("bob@example.org").status_code == 200
+    wait_for(lambda: query(database, "SELECT count(*) FROM user") == [(2,)] and broker.depth() == 0,
+             "both messages to be processed", 60)
+    assert server.stop() == 0
