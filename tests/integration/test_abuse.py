@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What no client library would send: bytes straight into the socket, on both listeners. Whatever they are, no answer is a
 5xx, the process lives, the next request is served, and nothing has changed."""
+import errno
 import json
 import os
 import random
@@ -202,13 +203,19 @@ def connect(address: tuple[str, int]) -> socket.socket:
     return connection
 
 
+def raise_unless_closed(error: OSError) -> None:
+    """The service closes upon what it has not read, as it may; a shutdown after that finds no connection."""
+    if not isinstance(error, ConnectionError) and error.errno != errno.ENOTCONN:
+        raise error
+
+
 def read_to_end(connection: socket.socket) -> bytes:
     answer = b""
     try:
         while chunk := connection.recv(65536):
             answer += chunk
-    except ConnectionError:
-        pass  # it closed upon what it had not read, as it may
+    except OSError as error:
+        raise_unless_closed(error)
     return answer
 
 
@@ -218,8 +225,8 @@ def say(address: tuple[str, int], data: bytes) -> bytes:
         try:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
-        except ConnectionError:
-            pass
+        except OSError as error:
+            raise_unless_closed(error)
         return read_to_end(connection)
 
 
