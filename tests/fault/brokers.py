@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows about more than one broker, and more or fewer bridges."""
+"""Rows about more than one broker, more or fewer bridges, and a broker that forgot a queue's log."""
 import os
+import pathlib
+import shutil
 import signal
 import time
 
 import sabotage
 from harness import ledger
+from harness.amqp_proxy import AmqpProxy
 from harness.broker import Broker
 from harness.service import Server
 from harness.waiting import wait_for
 from kills import QUEUE_AGE_SECONDS
-from network import failpoints_of
+from lanes import QUICK, empty_the_lanes, told
+from network import failpoints_of, port_of
+from queues import forgive
 from suite import CLOSED_PORT_URL, Row, Scene
+
 
 def in_use(server: Server, brokers: dict[str, Broker]) -> Broker | None:
     """The broker of the newest connection."""
@@ -22,7 +28,7 @@ def in_use(server: Server, brokers: dict[str, Broker]) -> Broker | None:
 
 def await_move(server: Server, brokers: dict[str, Broker], target: Broker) -> None:
     wait_for(lambda: in_use(server, brokers) is target, "a connection to the other broker", 60)
-    time.sleep(QUEUE_AGE_SECONDS)  # see kills.let_the_queue_age
+    time.sleep(QUEUE_AGE_SECONDS)  # as kills.let_the_queue_age says
 
 
 def audit_several(scene: Scene, server: Server, brokers: list[Broker]) -> None:
@@ -109,9 +115,53 @@ def bridges_changed(scene: Scene) -> None:
     scene.audit(scene.server(BRIDGES="5"))
 
 
+def forget_the_log(scene: Scene, names: pathlib.Path, before: pathlib.Path) -> None:
+    """The broker is killed, and what it knew of whose log is whose is as before the queue was made: so it is left when it is
+    killed within half a second of that, which is nothing to aim at on a busy machine."""
+    scene.broker.kill()
+    if scene.has_fault:
+        shutil.copy(before, names)
+    scene.broker.start()
+
+
+def trouble_of(scene: Scene, server: Server) -> str:
+    return told(server, scene.broker.url, "broker", "status")["bridges"][0]["trouble"]
+
+
+def no_leader(scene: Scene) -> None:
+    """What the broker had confirmed is lost with the log that it forgot. All else must come, once an operator has deleted
+    the queue as log and status say."""
+    time.sleep(QUEUE_AGE_SECONDS)  # until it has written that the row before has no queue any more
+    names, = pathlib.Path(scene.broker.folder).glob("data/*/quorum/*/names.dets")
+    shutil.copy(names, scene.folder / "names")
+    proxy = AmqpProxy("127.0.0.1", port_of(scene))
+    scene.cleanups.append(proxy.close)
+    server = scene.server(failpoints=failpoints_of(scene), RABBIT_MQ_URL=proxy.url, CONFIRM_TIMEOUT="2", **QUICK)
+    server.await_log(event="publishing")
+    load = scene.load(server, answered=100, pause=0.05)
+    wait_for(lambda: proxy.confirmed(proxy.passed()), "something that is confirmed", 30)
+    forget_the_log(scene, names, scene.folder / "names")
+    passed = proxy.passed()
+    try:
+        server.await_log(event="nothing_confirmed", seconds=40 if scene.has_fault else 3)
+    except TimeoutError:
+        scene.outcome.not_hit.append("the queue has its leader")
+    else:
+        wait_for(lambda: "quorum_status" in trouble_of(scene, server), "a status that tells", 30, 0.2)
+        scene.broker.control("delete_queue", "user")
+    scene.keep(load.stop())
+    empty_the_lanes(scene, server)  # a bridge that is full of refused events lets lanes go
+    scene.settle(server)
+    forgive(scene, proxy.confirmed(passed) if scene.has_fault else [])
+    scene.outcome.rounds += 1
+    scene.audit()
+
+
 ROWS = (
     Row("several_brokers", "of two brokers the one in use is killed and comes back", several_brokers,
         {"not_killed": "not_hit", "confirm_early": "lost"}, long_rounds=6, chunk=2),
     Row("bridges_changed", "another number of bridges at each start", bridges_changed,
         {"same_number": "not_hit", "drop_outbox": "lost", "reorder": "order_violations"}, long_rounds=5),
+    Row("no_leader", "a broker that forgot the log of a queue it had just made", no_leader,
+        {"not_killed": "not_hit", "forget": "lost"}),
 )
