@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,24 @@ static int lock_process(sqlite_file_t *self, const char *path, const sqlite_sche
                            "database of its own",
                            detail);
     return 0;
+}
+
+/* --- quotas ----------------------------------------------------------------------------------- */
+
+/* Which SQLite would take for a failing disk: it knows a full one by ENOSPC alone. */
+static ssize_t write_within_quota(int fd, const void *data, size_t size, off64_t at)
+{
+    ssize_t written = pwrite64(fd, data, size, at);
+    if (written < 0 && errno == EDQUOT)
+        errno = ENOSPC;
+    return written;
+}
+
+static void mind_quotas(void)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    for (const char *const *name = (const char *const[]){"pwrite", "pwrite64", NULL}; *name; name++)
+        (void)vfs->xSetSystemCall(vfs, *name, (sqlite3_syscall_ptr)write_within_quota);
 }
 
 /* --- version and kind ------------------------------------------------------------------------- */
@@ -137,6 +156,8 @@ static int migrate(sqlite_file_t *self, const char *path, const sqlite_schema_t 
 static int open_connection(sqlite_file_t *self, const char *path, int flags,
                            const sqlite_schema_t *schema, detail_t *detail)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    must(pthread_once(&once, mind_quotas) == 0);
     int code = sqlite3_open_v2(path, &self->connection, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (code != SQLITE_OK)
         return no_database(path, schema,
@@ -376,7 +397,7 @@ int sqlite_file_tidy(sqlite_file_t *self, bool idle)
 
 /* What passes by itself, or with an operator's help, and leaves the file as it was committed. */
 static const int passing[] = {
-    SQLITE_FULL,          /* a short write or ENOSPC, of the log or in a checkpoint */
+    SQLITE_FULL,          /* a short write, ENOSPC or EDQUOT, of the log or in a checkpoint */
     SQLITE_IOERR_SHMSIZE, /* the log's index cannot grow: the disk is full */
     SQLITE_IOERR_SHMMAP,  /* nor be mapped: memory */
     SQLITE_IOERR_NOMEM,   SQLITE_NOMEM,     SQLITE_BUSY,   SQLITE_LOCKED,

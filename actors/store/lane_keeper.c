@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/store/lane_listing.h"
 #include "pipeline/backoff.h"
 #include "pipeline/clock.h"
 #include "pipeline/failpoint.h"
@@ -437,89 +438,13 @@ int lane_keeper_attach(lane_keeper_t *self, unsigned bridge)
 
 /* --- operators -------------------------------------------------------------------------------- */
 
-typedef struct listing {
-    const parked_lane_t **lanes;
-    size_t count;
-} listing_t;
-
-static void add_to_listing(void *context, const parked_lane_t *lane)
-{
-    listing_t *listing = context;
-    listing->lanes[listing->count++] = lane;
-}
-
-static listing_t list_all(const lane_keeper_t *self)
-{
-    listing_t listing = {calloc(self->lanes.count + 1, sizeof(parked_lane_t *)), 0};
-    must(listing.lanes != NULL);
-    parked_lanes_each(&self->lanes, add_to_listing, &listing);
-    return listing;
-}
-
-static int by_age(const void *a, const void *b)
-{
-    const parked_lane_t *const *left = a, *const *right = b;
-    int64_t x = (*left)->facts.since_us, y = (*right)->facts.since_us;
-    return x < y ? -1 : x > y;
-}
-
-static void add_int(text_buffer_t *out, text_t name, int64_t value)
-{
-    text_add(out, name);
-    text_add_int(out, value);
-}
-
-static void add_time(text_buffer_t *out, text_t name, int64_t us)
-{
-    char time[TIME_TEXT_SIZE];
-    time_text(time, us);
-    text_add(out, name);
-    text_add_json_string(out, text_of(time));
-}
-
-static void add_lane(text_buffer_t *out, const parked_lane_t *lane)
-{
-    static const text_t states[PARKED_STATE_COUNT] = {
-        [PARKED_WAITING] = {"waiting", 7},
-        [PARKED_QUARANTINED] = {"quarantined", 11},
-        [PARKED_OPENING] = {"opening", 7},
-    };
-    char user[UUID_TEXT_SIZE];
-    uuid_text(user, lane->facts.user_id);
-    text_add(out, TEXT("{\"user_id\": "));
-    text_add_json_string(out, text_of(user));
-    text_add(out, TEXT(", \"state\": "));
-    text_add_json_string(out, states[lane->facts.state]);
-    add_int(out, TEXT(", \"events\": "), lane->events);
-    add_int(out, TEXT(", \"bytes\": "), lane->bytes);
-    add_int(out, TEXT(", \"tries\": "), lane->facts.tries);
-    add_int(out, TEXT(", \"reason\": "), lane->facts.reason);
-    add_time(out, TEXT(", \"since\": "), lane->facts.since_us);
-    if (lane->facts.state == PARKED_WAITING)
-        add_time(out, TEXT(", \"next_try\": "),
-                 clock_wall_us() + (lane->facts.due_ms - clock_mono_ms()) * 1000);
-    else
-        text_add(out, TEXT(", \"next_try\": null"));
-    text_add(out, TEXT("}"));
-}
-
 void lane_keeper_list(const lane_keeper_t *self, text_buffer_t *out, int64_t limit)
 {
-    listing_t listing = list_all(self);
-    if (listing.count > 1)
-        qsort(listing.lanes, listing.count, sizeof(void *), by_age);
-    text_add(out, TEXT("{\"lanes\": ["));
-    for (size_t i = 0; i < listing.count && (int64_t)i < limit; i++) {
-        text_add(out, i > 0 ? TEXT(", ") : TEXT(""));
-        add_lane(out, listing.lanes[i]);
-    }
-    add_int(out, TEXT("], \"total\": "), (int64_t)listing.count);
-    text_add(out, TEXT("}"));
-    free(listing.lanes);
+    lane_listing_json(&self->lanes, out, limit);
 }
 
 /* All of them in one transaction. */
-static int release(lane_keeper_t *self, const listing_t *listing)
+static int release(lane_keeper_t *self, const lane_listing_t *listing)
 {
     int64_t now_ms = clock_mono_ms();
     undo_t undo;
@@ -538,7 +463,7 @@ static int release(lane_keeper_t *self, const listing_t *listing)
 
 int lane_keeper_release(lane_keeper_t *self, const uint8_t *user_id, text_buffer_t *out)
 {
-    listing_t listing = list_all(self);
+    lane_listing_t listing = lane_listing_of(&self->lanes);
     size_t kept = 0;
     for (size_t i = 0; i < listing.count; i++) {
         const lane_facts_t *facts = &listing.lanes[i]->facts;
@@ -550,7 +475,8 @@ int lane_keeper_release(lane_keeper_t *self, const uint8_t *user_id, text_buffer
     int error = user_id != NULL && kept == 0 ? ERR_LANE_NOT_FOUND : release(self, &listing);
     free(listing.lanes);
     if (error == 0) {
-        add_int(out, TEXT("{\"released\": "), (int64_t)kept);
+        text_add(out, TEXT("{\"released\": "));
+        text_add_int(out, (int64_t)kept);
         text_add(out, TEXT("}"));
     }
     return error;
@@ -606,7 +532,8 @@ int lane_keeper_discard(lane_keeper_t *self, const uint8_t user_id[ID_BYTES], te
     log_lane(self, "lane_discarded", lane);
     parked_lanes_put(&self->lanes, &facts, -events, -bytes);
     outbox_park(&self->feed->outbox, -events, -bytes);
-    add_int(out, TEXT("{\"discarded\": "), events);
+    text_add(out, TEXT("{\"discarded\": "));
+    text_add_int(out, events);
     text_add(out, TEXT("}"));
     return 0;
 }

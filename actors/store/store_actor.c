@@ -5,9 +5,6 @@
  * A batch is at most BATCH_MAX requests. What bridges and the supervisor say waits for its end, so that
  * a batch that fails can take the outbox back to where it was. Positions ride in a batch's commit;
  * with no batch to ride in they get a commit of their own.
- *
- * Long, since the batch, what may join it and what must wait for its end share one transaction and one
- * savepoint; what can be told apart from it is in the other files of this folder.
  */
 #include "actors/store/store_actor.h"
 
@@ -16,15 +13,15 @@
 
 #include "actors/store/database.h"
 #include "actors/store/event_feed.h"
+#include "actors/store/housekeeper.h"
 #include "actors/store/lane_keeper.h"
 #include "actors/store/look.h"
 #include "actors/store/operator_question.h"
-#include "actors/store/user_service.h"
+#include "actors/store/user_change.h"
 #include "pipeline/clock.h"
 #include "pipeline/failpoint.h"
 #include "pipeline/log.h"
 #include "proto/errors.h"
-#include "proto/uuid7.h"
 #include "storage/checkpoint_actor.h"
 
 enum {
@@ -32,13 +29,6 @@ enum {
     BATCH_MAX = 512,
     CONTROLS_MAX = 256, /* messages that wait for the end of a batch; a full list ends it */
     QUESTIONS_MAX = 16, /* of operators, the same */
-    TRIM_MAX = 1024,    /* events deleted at a time: faster than any client adds them */
-    SAVE_EVERY_MS = 20,
-    TRIM_EVERY_MS = 20,
-    TRIM_IDLE_MS = 1000, /* after a look that found nothing to delete */
-    RETRY_MS = 1000,     /* after positions could not be saved */
-    IDLE_MS = 100,       /* without a request: time for a checkpoint */
-    COMPLAIN_MS = 1000,  /* between lines in the log about a database that cannot be written */
 };
 
 typedef enum store_state {
@@ -85,6 +75,7 @@ typedef struct store {
     database_t *database;
     event_feed_t feed;
     lane_keeper_t lanes;
+    housekeeper_t house;
     store_status_t status;
     batch_t batch;
 
@@ -92,18 +83,9 @@ typedef struct store {
     bool in_frame; /* the reader stands in a frame */
     sender_t *https[HTTP_MAX];
     frame_t replies[HTTP_MAX];
-    sender_t *checkpoint;     /* NULL: there is no such actor */
-    frame_t requests;         /* to it */
-    user_outcome_t outcome;   /* of the request at hand */
-    text_buffer_t json, body; /* of its user, and of its event */
+    user_change_t change;
+    text_buffer_t answer; /* to an operator */
     look_room_t look_room;
-
-    int64_t next_save_ms, next_trim_ms, last_request_ms; /* monotonic */
-    bool idle;                                           /* nothing came for IDLE_MS */
-
-    bool unwritable;           /* the last batch that would have changed something could not */
-    int64_t next_complaint_ms; /* monotonic */
-    int64_t refused;           /* requests of failed batches since the last complaint */
 } store_t;
 
 static void set_state(store_t *self, store_state_t next)
@@ -156,49 +138,11 @@ static int open_for_writing(store_t *self)
     return error;
 }
 
-static bool positions_are_due(const store_t *self, int64_t now_ms)
-{
-    return self->feed.outbox.unsaved != 0 && now_ms >= self->next_save_ms &&
-           lane_keeper_is_settled(&self->lanes);
-}
-
-/* Within a transaction. */
-static int save_positions(store_t *self, int64_t now_ms)
-{
-    self->next_save_ms = now_ms + SAVE_EVERY_MS;
-    int error = event_feed_save(&self->feed);
-    FAILPOINT("store.position_written");
-    return error;
-}
-
 /* Answers a request that only reads without writing; the user's view is not counted then. */
 static int look(store_t *self, const look_t *look, msg_user_reply_t *reply)
 {
     reply->uncounted = look->type == MSG_health || look->type == MSG_user_read;
     return look_again(look, &self->batch.keys, self->database, &self->look_room, reply);
-}
-
-/* A full disk fails every batch until it has room again, and each of them tries. */
-static void complain(store_t *self, int error, int64_t now_ms)
-{
-    self->unwritable |= self->batch.writes;
-    self->refused += (int64_t)self->batch.count;
-    if (now_ms < self->next_complaint_ms)
-        return;
-    log_event(LOG_ERROR, self->self.name, "batch_failed", LOG_INT("requests", self->refused),
-              LOG_STR("error", error_info(error)->title),
-              LOG_STR("detail", "reads are answered uncounted, writes with 503, until it passes"));
-    self->next_complaint_ms = now_ms + COMPLAIN_MS;
-    self->refused = 0;
-}
-
-/* Something was committed. */
-static void note_written(store_t *self)
-{
-    if (self->unwritable)
-        log_event(LOG_INFO, self->self.name, "writing_again");
-    self->unwritable = false;
-    self->next_complaint_ms = 0;
 }
 
 /* Takes everything back to before the batch and tells those who wait. ERR_DATABASE_FATAL: the database
@@ -234,7 +178,7 @@ static void send_replies(store_t *self)
 static int commit_written(store_t *self, int64_t now_ms)
 {
     batch_t *batch = &self->batch;
-    int error = positions_are_due(self, now_ms) ? save_positions(self, now_ms) : 0;
+    int error = housekeeper_ride(&self->house, now_ms);
     if (FAILPOINT_ON("store.answer_early")) {
         send_replies(self);
         FAILPOINT("store.answered_early");
@@ -248,7 +192,7 @@ static int commit_written(store_t *self, int64_t now_ms)
         return error;
     parked_lanes_commit(&self->lanes.lanes);
     if (self->feed.outbox.head != batch->savepoint.head)
-        note_written(self);
+        housekeeper_note_written(&self->house);
     return 0;
 }
 
@@ -264,13 +208,13 @@ static int end_batch(store_t *self)
     else if (error == 0 && batch->mode == BATCH_READING)
         error = self->database->class->commit(self->database);
     if (error != 0 && error != ERR_DATABASE_FATAL) {
-        complain(self, error, now_ms);
+        housekeeper_note_failure(&self->house, batch->writes, batch->count, error, now_ms);
         error = fail_batch(self, error);
     }
     if (error != 0)
         return error;
     if (batch->count > 0)
-        self->last_request_ms = now_ms;
+        housekeeper_note_requests(&self->house, now_ms);
     batch->mode = BATCH_CLOSED;
     batch->writes = false;
     batch->error = 0;
@@ -283,82 +227,12 @@ static int end_batch(store_t *self)
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-static int create(store_t *self, const message_t *message, int64_t now_us)
-{
-    return user_create(self->database, &message->user_create, now_us, &self->outcome);
-}
-
-static int read_one(store_t *self, const message_t *message, int64_t now_us)
-{
-    (void)now_us;
-    return user_read(self->database, &message->user_read, true, &self->outcome);
-}
-
-static int update(store_t *self, const message_t *message, int64_t now_us)
-{
-    return user_update(self->database, &message->user_update, now_us, &self->outcome);
-}
-
-static int delete_one(store_t *self, const message_t *message, int64_t now_us)
-{
-    return user_delete(self->database, &message->user_delete, now_us, &self->outcome);
-}
-
-/* The requests that may be events. */
-static const struct {
-    int (*run)(store_t *self, const message_t *message, int64_t now_us);
-    event_kind_t kind;
-} rules[MSG_count] = {
-    [MSG_user_create] = {create, EVENT_USER_CREATE},
-    [MSG_user_read] = {read_one, EVENT_USER_READ},
-    [MSG_user_update] = {update, EVENT_USER_UPDATE},
-    [MSG_user_delete] = {delete_one, EVENT_USER_DELETE},
-};
-
-/* Appends the event of what was just done; self->json holds the user. */
-static int append_event(store_t *self, const message_t *message, int64_t now_us)
-{
-    /* All of these requests begin with the same fields (C11 section 6.5.2.3 paragraph 6). */
-    const msg_user_create_t *request = &message->user_create;
-    const user_t *user = &self->outcome.user;
-    uint8_t id[UUID_BYTES];
-    uuid7_make(id, now_us / 1000);
-    text_buffer_clear(&self->body);
-    event_body_json(&self->body, now_us, self->conf.queue, text_buffer_view(&self->json));
-    msg_event_t event = {.partition = partition_of(user->id),
-                         .kind = rules[message->type].kind,
-                         .sequence = user->sequence,
-                         .created_us = now_us,
-                         .id = {(const char *)id, UUID_BYTES},
-                         .user_id = {(const char *)user->id, ID_BYTES},
-                         .request_id = request->request_id,
-                         .traceparent = request->traceparent,
-                         .tracestate = request->tracestate,
-                         .body = text_buffer_view(&self->body)};
-    int error = lane_keeper_append(&self->lanes, &event);
-    FAILPOINT("store.outbox_written");
-    return error;
-}
-
 static int change_user(store_t *self, const asker_t *asker, const message_t *message,
                        msg_user_reply_t *reply)
 {
-    int64_t now_us = clock_wall_us();
-    if (!outbox_accepts(&self->feed.outbox))
-        return look_suffices(&asker->look) ? look(self, &asker->look, reply) : ERR_OUTBOX_FULL;
-    int error =
-        message->type != MSG_user_create
-            ? lane_keeper_admit(&self->lanes, message->user_read.id, message->user_read.email_key)
-            : 0;
-    if (error == 0)
-        error = rules[message->type].run(self, message, now_us);
-    if (error != 0)
-        return error;
-    user_json(&self->json, &self->outcome.user);
-    reply->id = (text_t){(const char *)self->outcome.user.id, ID_BYTES};
-    reply->version = self->outcome.user.version;
-    reply->body = text_buffer_view(&self->json);
-    return self->outcome.eventful ? append_event(self, message, now_us) : 0;
+    if (outbox_accepts(&self->feed.outbox))
+        return user_change_do(&self->change, message, reply);
+    return look_suffices(&asker->look) ? look(self, &asker->look, reply) : ERR_OUTBOX_FULL;
 }
 
 /* Remembers who asks, and opens the transaction; false: there is nothing to do for them but the answer
@@ -375,7 +249,6 @@ static bool admit(store_t *self, asker_t *asker, const message_t *message, batch
     batch->askers[batch->count++] = *asker;
     if (batch->error == 0)
         batch->error = mode == BATCH_WRITING ? open_for_writing(self) : open_for_reading(self);
-    text_buffer_clear(&self->json);
     return batch->error == 0;
 }
 
@@ -426,7 +299,7 @@ static void on_health(store_t *self, const message_t *message)
     if (!admit(self, &asker, message, BATCH_READING))
         return;
     int error = look(self, &asker.look, &reply);
-    reply.uncounted = self->unwritable || !outbox_accepts(&self->feed.outbox);
+    reply.uncounted = self->house.unwritable || !outbox_accepts(&self->feed.outbox);
     answer(self, &asker, error, &reply);
 }
 
@@ -514,13 +387,13 @@ static int answer_operators(store_t *self)
     const operator_room_t room = {&self->feed, &self->lanes, &self->status,
                                   self->conf.event_retention_s};
     for (size_t i = 0; i < batch->question_count; i++) {
-        text_buffer_clear(&self->json);
-        int error = operator_question_answer(&batch->questions[i].question, &room, &self->json);
+        text_buffer_clear(&self->answer);
+        int error = operator_question_answer(&batch->questions[i].question, &room, &self->answer);
         if (error == ERR_DATABASE_FATAL)
             return error;
         msg_user_reply_t reply = {.error = error};
         if (error == 0)
-            reply.body = text_buffer_view(&self->json);
+            reply.body = text_buffer_view(&self->answer);
         add_reply(self, &batch->questions[i].asker, &reply);
     }
     batch->question_count = 0;
@@ -589,84 +462,14 @@ static int work_batch(store_t *self)
     return error != 0 ? error : answer_operators(self);
 }
 
-/* Deletes old events, within a transaction; *deleted of them. */
-static int trim(store_t *self, int *deleted)
-{
-    int64_t older_than_us = clock_wall_us() - self->conf.event_retention_s * 1000000;
-    return self->database->class->event_trim(self->database, outbox_low(&self->feed.outbox),
-                                             older_than_us, TRIM_MAX, deleted);
-}
-
-/* A transaction of its own for what no batch took along. What may pass is tried again later. */
-static int keep_house(store_t *self, int64_t now_ms)
-{
-    const database_class_t *class = self->database->class;
-    /* While an event is on its way beside the log, nothing may be said to be behind it. */
-    bool settled = lane_keeper_is_settled(&self->lanes);
-    bool trims = settled && now_ms >= self->next_trim_ms;
-    uint64_t unsaved = settled ? self->feed.outbox.unsaved : 0;
-    int deleted = 0;
-    if (!trims && !positions_are_due(self, now_ms))
-        return 0;
-    int error = class->begin(self->database);
-    if (error == 0 && unsaved != 0)
-        error = save_positions(self, now_ms);
-    if (error == 0 && trims)
-        error = trim(self, &deleted);
-    if (error == 0)
-        error = class->commit(self->database);
-    else
-        class->rollback(self->database);
-    if (error == 0 && (unsaved != 0 || deleted > 0))
-        note_written(self);
-    if (trims)
-        self->next_trim_ms = now_ms + (deleted > 0 ? TRIM_EVERY_MS : TRIM_IDLE_MS);
-    if (error == 0 || error == ERR_DATABASE_FATAL)
-        return error;
-    self->feed.outbox.unsaved |= unsaved;
-    self->next_save_ms = now_ms + RETRY_MS;
-    log_event(LOG_ERROR, self->self.name, "positions_not_saved",
-              LOG_STR("error", error_info(error)->title));
-    return 0;
-}
-
-/* *more: there is more to do at once. */
-static int tidy(store_t *self, int64_t now_ms, bool *more)
-{
-    self->idle = now_ms - self->last_request_ms >= IDLE_MS;
-    msg_checkpoint_request_t request = {0};
-    bool asks = false;
-    int error = self->database->class->tidy(self->database, self->idle, more, &asks,
-                                            self->checkpoint != NULL ? &request : NULL);
-    if (asks) {
-        frame_add(&self->requests, MSG_checkpoint_request, 0, &request);
-        sender_send(self->checkpoint, &self->requests);
-    }
-    if (error == 0 || error == ERR_DATABASE_FATAL)
-        return error;
-    log_event(LOG_WARN, self->self.name, "checkpoint_failed",
-              LOG_STR("error", error_info(error)->title));
-    return 0;
-}
-
-static int64_t sooner(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* How long to wait for mail: until the next thing that is to be done without any. */
 static int wait_ms(const store_t *self, bool more_to_do, int64_t now_ms)
 {
-    bool settled = lane_keeper_is_settled(&self->lanes);
-    int64_t until_ms = lane_keeper_due_ms(&self->lanes);
-    if (settled)
-        until_ms = sooner(until_ms, self->next_trim_ms);
+    int64_t lanes_ms = lane_keeper_due_ms(&self->lanes),
+            house_ms = housekeeper_due_ms(&self->house);
+    int64_t until_ms = lanes_ms < house_ms ? lanes_ms : house_ms;
     if (more_to_do || self->in_frame)
         return 0;
-    if (!self->idle)
-        until_ms = sooner(until_ms, self->last_request_ms + IDLE_MS);
-    if (settled && self->feed.outbox.unsaved != 0)
-        until_ms = sooner(until_ms, self->next_save_ms);
     return until_ms > now_ms ? (int)(until_ms - now_ms) : 0;
 }
 
@@ -678,9 +481,7 @@ static int run_turn(store_t *self)
     if (error == 0)
         error = event_feed_read_log(&self->feed, &more_to_read);
     if (error == 0)
-        error = keep_house(self, now_ms);
-    if (error == 0)
-        error = tidy(self, now_ms, &more_to_tidy);
+        error = housekeeper_turn(&self->house, now_ms, &more_to_tidy);
     if (error == 0 && self->state == STORE_WORKING)
         mailbox_wait(self->self.mailbox, -1, 0,
                      wait_ms(self, more_to_read || more_to_tidy, now_ms));
@@ -696,9 +497,8 @@ static int run_store(void *state, detail_t *detail)
     /* Confirms that bridges sent before they ended may stand behind the stop. */
     while (error == 0 && (self->in_frame || mailbox_wait(self->self.mailbox, -1, 0, 0) != 0))
         error = work_batch(self);
-    self->next_save_ms = 0;
     if (error == 0)
-        error = keep_house(self, clock_mono_ms());
+        error = housekeeper_finish(&self->house);
     if (error == 0)
         return 0;
     return detail_set(detail, error,
@@ -715,14 +515,13 @@ static void fini_store(void *state)
         sender_close(&self->https[i]);
         frame_clear(&self->replies[i]);
     }
-    sender_close(&self->checkpoint);
-    frame_clear(&self->requests);
+    housekeeper_fini(&self->house);
     lane_keeper_fini(&self->lanes);
     event_feed_fini(&self->feed);
     database_close(&self->database);
     frame_reader_fini(&self->reader);
-    text_buffer_fini(&self->json);
-    text_buffer_fini(&self->body);
+    user_change_fini(&self->change);
+    text_buffer_fini(&self->answer);
     text_buffer_fini(&self->look_room.json);
     text_buffer_fini(&self->batch.keys);
     free(self);
@@ -751,8 +550,10 @@ static int open_everything(store_t *self, detail_t *detail)
         snprintf(address, sizeof(address), "http.%u", i);
         self->https[i] = sender_open(self->self.room, address);
     }
-    if (self->conf.has_checkpoint_actor)
-        self->checkpoint = sender_open(self->self.room, CHECKPOINT_ADDRESS);
+    user_change_init(&self->change, self->conf.queue, &self->lanes);
+    housekeeper_init(
+        &self->house, self->self.name, &self->feed, &self->lanes, self->conf.event_retention_s,
+        self->conf.has_checkpoint_actor ? sender_open(self->self.room, CHECKPOINT_ADDRESS) : NULL);
     return 0;
 }
 

@@ -140,12 +140,13 @@ def test_a_full_disk_at_the_start(server_on: Server, small_disk: SmallDisk, brok
     wait_for(lambda: server.create("grace@example.org").status_code in (200, 409), "a write that is done")
 
 
-def test_no_space_in_the_middle_of_a_commit(start, broker: Broker, inject) -> None:
+@pytest.mark.parametrize("error", ["ENOSPC", "EDQUOT"])
+def test_no_space_in_the_middle_of_a_commit(start, broker: Broker, inject, error: str) -> None:
     """Each write of the log in turn fails, and no false answer is given."""
     server = start(Server, RABBIT_MQ_URL=CLOSED_PORT_URL)  # or a write of confirmed positions could be the one that fails
     answered = {server.create("ada@example.org").json()["email"]}
     for number in range(1, 13):
-        injection = inject(server, f"pwrite64:error=ENOSPC:when={number}", wal(server.database))
+        injection = inject(server, f"pwrite64:error={error}:when={number}", wal(server.database))
         emails = [f"n{number}-{i}@example.org" for i in range(5)]
         refusals = 0
         for email in emails:
