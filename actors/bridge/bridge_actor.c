@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/bridge/bridge_trouble.h"
 #include "actors/bridge/confirm_window.h"
 #include "actors/bridge/event_message.h"
 #include "actors/bridge/lanes.h"
 #include "actors/bridge/progress.h"
-#include "pipeline/broker_decode.h"
 #include "pipeline/clock.h"
 #include "pipeline/failpoint.h"
 #include "pipeline/log.h"
@@ -39,7 +39,6 @@ enum {
         1000,     /* about events that were not taken; then the topology is mended too */
     CUT_MS = 500, /* of the stop's deadline, kept for closing */
     SOURCE_SIZE = 256,
-    CONFIRM_TIMEOUT_S = 30,
 };
 
 typedef enum bridge_state {
@@ -94,10 +93,7 @@ typedef struct bridge {
     int64_t yield_ms;                               /* monotonic: when a lane may yield next */
     int64_t turn_ms;                                /* monotonic: when the last turn began */
 
-    detail_t trouble;         /* why nothing is sent or confirmed; empty: none */
-    bool trouble_is_there;    /* with a connection, too: until something is confirmed */
-    int64_t refused_since_ms; /* monotonic: since when all is refused; 0: something was confirmed */
-    int64_t heard_ms;         /* monotonic: when an outcome came, or was first to be awaited */
+    bridge_trouble_t trouble;
 } bridge_t;
 
 static void set_state(bridge_t *self, bridge_state_t next, const char *reason)
@@ -125,31 +121,22 @@ static void set_state(bridge_t *self, bridge_state_t next, const char *reason)
 
 /* --- the connection --------------------------------------------------------------------------- */
 
-static void set_trouble(bridge_t *self, const detail_t *why)
-{
-    self->trouble = *why;
-    self->state_changed = true;
-}
-
-static void clear_trouble(bridge_t *self)
-{
-    if (self->trouble.text[0] == '\0')
-        return;
-    self->trouble.text[0] = '\0';
-    self->trouble_is_there = false;
-    self->state_changed = true;
-}
-
 /* What was in flight goes again on the next connection. */
 static void lose_connection(bridge_t *self, int error, const detail_t *detail)
 {
     broker_close_within(&self->broker, BROKER_GOODBYE_MS);
     broker_dialer_lost(self->dialer, error);
-    if (!self->trouble_is_there)
-        set_trouble(self, detail);
+    bridge_trouble_lost(&self->trouble, detail);
     lanes_requeue_all(&self->lanes);
     confirm_window_reset(&self->window);
     set_state(self, self->state == BRIDGE_DRAINING ? BRIDGE_ENDED : BRIDGE_DOWN, detail->text);
+}
+
+static void tell_trouble(const bridge_t *self)
+{
+    log_event(LOG_ERROR, self->self.name, "nothing_confirmed",
+              LOG_STR("detail", self->trouble.why.text),
+              LOG_INT("in_flight", (int64_t)self->lanes.in_flight));
 }
 
 static void connect_broker(bridge_t *self)
@@ -158,12 +145,10 @@ static void connect_broker(bridge_t *self)
     int got = broker_dialer_turn(self->dialer, &self->broker, &detail);
     if (got == 1) {
         confirm_window_reset(&self->window);
-        if (!self->trouble_is_there)
-            clear_trouble(self);
+        bridge_trouble_connected(&self->trouble);
         set_state(self, BRIDGE_PUBLISHING, detail.text);
     } else if (got < 0) {
-        self->trouble_is_there = false;
-        set_trouble(self, &detail);
+        bridge_trouble_failed(&self->trouble, &detail);
         log_event(broker_error_needs_a_person(got) ? LOG_ERROR : LOG_WARN, self->self.name,
                   "connect_failed", LOG_STR("detail", detail.text),
                   LOG_INT("retry_ms", broker_dialer_due_ms(self->dialer) - clock_mono_ms()),
@@ -189,8 +174,7 @@ static void confirmed(bridge_t *self, outgoing_event_t *event)
     self->confirmed++;
     progress_confirmed(&self->progress, event);
     lanes_confirmed(&self->lanes, event);
-    self->refused_since_ms = 0;
-    clear_trouble(self);
+    bridge_trouble_confirmed(&self->trouble);
     FAILPOINT("bridge.confirmed");
 }
 
@@ -246,7 +230,7 @@ static void on_outcome(bridge_t *self, const broker_event_t *event)
 {
     outgoing_event_t *done;
     bool returned = false;
-    self->heard_ms = clock_mono_ms();
+    bridge_trouble_heard(&self->trouble, clock_mono_ms());
     while ((done = confirm_window_take(&self->window, event->tag, event->multiple, &returned)) !=
            NULL) {
         if (event->kind == BROKER_ACK && !returned)
@@ -291,19 +275,13 @@ static void (*const broker_handlers[])(bridge_t *self, const broker_event_t *eve
  * gets another chance with each connection. False: the connection is given up. */
 static bool judge_silence(bridge_t *self, int64_t now_ms)
 {
-    detail_t why = {{0}};
+    static const detail_t silent = {"nothing is confirmed"};
     if (confirm_window_empty(&self->window) || self->state != BRIDGE_PUBLISHING)
-        self->heard_ms = now_ms;
-    if (now_ms - self->heard_ms < self->conf.confirm_timeout_s * INT64_C(1000))
+        bridge_trouble_heard(&self->trouble, now_ms);
+    if (!bridge_trouble_is_silent(&self->trouble, now_ms, broker_address(self->broker)))
         return true;
-    detail_set(&why, 0, "the broker at %.100s answers and confirmed nothing for %d s; %s",
-               broker_address(self->broker), self->conf.confirm_timeout_s, broker_no_leader);
-    log_event(LOG_ERROR, self->self.name, "nothing_confirmed", LOG_STR("detail", why.text),
-              LOG_INT("in_flight", (int64_t)self->lanes.in_flight));
-    set_trouble(self, &why);
-    self->trouble_is_there = true;
-    detail_set(&why, 0, "nothing is confirmed");
-    lose_connection(self, ERR_BROKER_DOWN, &why);
+    tell_trouble(self);
+    lose_connection(self, ERR_BROKER_DOWN, &silent);
     return false;
 }
 
@@ -332,7 +310,7 @@ static size_t fill_burst(bridge_t *self)
     size_t most = room < BURST_MOST ? room : BURST_MOST;
     size_t count = 0;
     if (confirm_window_empty(&self->window))
-        self->heard_ms = clock_mono_ms();
+        bridge_trouble_heard(&self->trouble, clock_mono_ms());
     while (count < most && (event = lanes_next(&self->lanes)) != NULL) {
         count++;
         if (FAILPOINT_ON("bridge.forget")) {
@@ -368,24 +346,6 @@ static void publish(bridge_t *self)
     }
 }
 
-/* When it is not one user's trouble: a queue that is full, or one without a leader, may say no to everything. */
-static void tell_refusals(bridge_t *self, int64_t now_ms)
-{
-    detail_t why = {{0}};
-    if (self->refused_since_ms == 0)
-        self->refused_since_ms = now_ms;
-    if (now_ms - self->refused_since_ms < self->conf.confirm_timeout_s * INT64_C(1000))
-        return;
-    self->refused_since_ms = now_ms;
-    detail_set(&why, 0, "nothing was confirmed for %d s, all came back (%s); %s",
-               self->conf.confirm_timeout_s, self->failure_reason,
-               self->returns > 0 ? "is the queue bound to the exchange?" : broker_no_leader);
-    log_event(LOG_ERROR, self->self.name, "nothing_confirmed", LOG_STR("detail", why.text),
-              LOG_INT("in_flight", (int64_t)self->lanes.in_flight));
-    set_trouble(self, &why);
-    self->trouble_is_there = true;
-}
-
 /* Says what was not taken, at most once in a while, and looks after a queue that is gone. */
 static void complain(bridge_t *self, int64_t now_ms)
 {
@@ -397,7 +357,8 @@ static void complain(bridge_t *self, int64_t now_ms)
               LOG_STR("reason", self->failure_reason));
     if (self->returns > 0)
         broker_dialer_mend(self->dialer);
-    tell_refusals(self, now_ms);
+    if (bridge_trouble_refused(&self->trouble, now_ms, self->failure_reason, self->returns > 0))
+        tell_trouble(self);
     self->failures = self->returns = 0;
     self->complain_ms = clock_mono_ms() + COMPLAIN_EVERY_MS;
 }
@@ -432,7 +393,7 @@ static void tell_state(bridge_t *self, int64_t now_ms)
         .state = text_of(state_names[self->state]),
         .broker = text_of(self->broker != NULL ? broker_address(self->broker) : ""),
         .blocked = self->state == BRIDGE_BLOCKED,
-        .trouble = text_of(self->trouble.text),
+        .trouble = text_of(self->trouble.why.text),
         .held = (int64_t)self->lanes.events,
         .in_flight = (int64_t)self->lanes.in_flight,
         .lanes_parked = (int64_t)self->lanes.parked_count,
@@ -440,10 +401,10 @@ static void tell_state(bridge_t *self, int64_t now_ms)
         .confirmed = self->confirmed,
         .returned = self->returned,
         .nacked = self->nacked};
-    if (!self->state_changed && now_ms < self->tell_ms)
+    if (!self->state_changed && !self->trouble.changed && now_ms < self->tell_ms)
         return;
     frame_add(&self->frame, MSG_bridge_state, 0, &message);
-    self->state_changed = false;
+    self->state_changed = self->trouble.changed = false;
     self->tell_ms = now_ms + TELL_EVERY_MS;
 }
 
@@ -632,8 +593,7 @@ static int init_bridge(void **state, const actor_self_t *actor, const void *conf
     (void)detail;
     self->self = *actor;
     self->conf = *(const bridge_conf_t *)conf;
-    if (self->conf.confirm_timeout_s == 0)
-        self->conf.confirm_timeout_s = CONFIRM_TIMEOUT_S;
+    bridge_trouble_init(&self->trouble, self->conf.confirm_timeout_s);
     self->state = BRIDGE_DOWN;
     snprintf(self->source, sizeof(self->source), "/%s", self->conf.application_id);
     snprintf(self->connection_name, sizeof(self->connection_name), "userbus %s", actor->name);
