@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instructions per request by callgrind: the one figure that another load on the machine does not change.
 
-64 connections each send one request, 20 times over, to a service with one http thread, one bridge and no broker. While
+64 connections each send one request, 16 times over, to a service with one http thread, one bridge and no broker. While
 the requests are written the service is stopped (SIGSTOP), so it finds all 64 at once, in one turn of its loop and one
-transaction; that and the fixed number make the count repeatable. Counted is from the first of them to the last answer,
-in all threads.
+transaction; that and the fixed number make the count repeatable. What the store writes behind its batches is written when
+nobody waits and 1,024 entries are there, so that many requests are one count: from the first of them, with nothing left of
+those before, until all threads have come to rest.
 """
 import pathlib
 import re
@@ -13,6 +14,7 @@ import socket
 import statistics
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable
 
 from harness.service import Server
@@ -20,7 +22,9 @@ from harness.waiting import wait_for
 
 from . import ROOT
 
-CONNECTIONS, ROUNDS, WARM_ROUNDS = 64, 20, 4
+CONNECTIONS, ROUNDS = 64, 16
+REST_NOISE_SECONDS = 0.02  # a timer that looks around and finds nothing
+REST_SECONDS = 0.3  # the store takes a tenth of a second without a request for leisure
 RISE_MAX = 0.05
 RISE_MAX_ELSEWHERE = 0.25  # with another compiler or another library
 RECORD = ROOT / "bench" / "instructions.tsv"
@@ -76,6 +80,33 @@ def round_of(server: Server, connections: list[socket.socket], requests: Iterabl
         answer(connection)
 
 
+def run_seconds(pid: int) -> float | None:
+    """CPU time of its threads; None while one of them runs or wants to."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        try:
+            if (task / "stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()[0] != "S":
+                return None
+            total += int((task / "schedstat").read_text(encoding="ascii").split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+    return total / 1e9
+
+
+def await_rest(pid: int) -> None:
+    """Until nothing ran for a while."""
+    last, since = run_seconds(pid), time.monotonic()
+
+    def rests() -> bool:
+        nonlocal last, since
+        now = run_seconds(pid)
+        if now is None or last is None or now > last + REST_NOISE_SECONDS:
+            last, since = now, time.monotonic()
+        return time.monotonic() - since >= REST_SECONDS
+
+    wait_for(rests, "a service at rest", 60, 0.01)
+
+
 # --- callgrind ----------------------------------------------------------------------------------------------------
 
 
@@ -125,8 +156,10 @@ class Counted:
 
     def count(self, request, first: int) -> dict[str, float]:
         """Instructions per request, by object."""
+        await_rest(self.server.pid)
         control(self.server, "--zero")
         self.rounds(request, first, ROUNDS)
+        await_rest(self.server.pid)
         control(self.server, "--dump")
         self.dumps += 1
         dump = self.out.with_name(f"{self.out.name}.{self.dumps}")
@@ -145,9 +178,10 @@ def measure() -> dict[str, dict[str, float]]:
     with tempfile.TemporaryDirectory(prefix="userbus-bench-") as folder:
         counted = Counted(pathlib.Path(folder))
         try:
-            counted.rounds(post, 0, WARM_ROUNDS)
-            counted.rounds(get, 0, WARM_ROUNDS)
-            first = WARM_ROUNDS * CONNECTIONS
+            first = ROUNDS * CONNECTIONS
+            counted.rounds(post, 0, ROUNDS)
+            await_rest(counted.server.pid)
+            counted.rounds(get, 0, ROUNDS)
             return {"post": counted.count(post, first), "get": counted.count(get, first)}
         finally:
             counted.close()
