@@ -206,6 +206,9 @@ class Scene:
         with an own id; discarded: events that an operator gave up."""
         expected = self.audit_log(server) - discarded
         self.await_processed(worker, expected)
+        if letters > 0:
+            # A letter is acked after its confirm: a worker that stops before would leave the message in the queue.
+            wait_for(lambda: not self.broker.has_unacked(), "acks of all messages", DRAIN_SECONDS, 0.1)
         self.stop(worker)
         inbox = {row[0] for row in query(worker.database, "SELECT message_id FROM inbox")}
         self.outcome.lost += [f"event {id_} was never processed" for id_ in expected - inbox]
