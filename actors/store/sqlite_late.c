@@ -29,8 +29,9 @@ enum {
     STEP_MIN = 16, /* entries written with a transaction at least */
     STEPS_PER_CHANGE =
         2, /* and for each that came in it: an old generation is gone before the young is full */
-    STEP_ALONE = 512,   /* in a transaction of their own */
-    RELEASE_MAX = 4096, /* for the log's sake */
+    STEP_ALONE = 512,    /* in a transaction of their own, while somebody may come */
+    STEP_CLOSING = 8192, /* and when nobody will: a sync for each is what takes the time */
+    RELEASE_MAX = 4096,  /* for the log's sake */
 };
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -280,9 +281,10 @@ int sqlite_late_tidy(sqlite_store_t *self, bool all, bool *more)
         freeze_emails(late);
     if (views && !late->views.frozen)
         freeze_views(late);
-    error = write_emails(self, STEP_ALONE);
+    const size_t step = all ? STEP_CLOSING : STEP_ALONE;
+    error = write_emails(self, step);
     if (error == 0)
-        error = write_views(self, STEP_ALONE);
+        error = write_views(self, step);
     if (error == 0)
         return self->super.class->commit(&self->super);
     self->super.class->rollback(&self->super);
