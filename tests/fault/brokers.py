@@ -159,9 +159,9 @@ def no_leader(scene: Scene) -> None:
 
 ROWS = (
     Row("several_brokers", "of two brokers the one in use is killed and comes back", several_brokers,
-        {"not_killed": "not_hit", "confirm_early": "lost"}, long_rounds=6, chunk=2),
+        {"not_killed": "not_hit", "confirm_early": "lost"}, long_rounds=6, chunk=2, takes_long=True),
     Row("bridges_changed", "another number of bridges at each start", bridges_changed,
         {"same_number": "not_hit", "drop_outbox": "lost", "reorder": "order_violations"}, long_rounds=5),
     Row("no_leader", "a broker that forgot the log of a queue it had just made", no_leader,
-        {"not_killed": "not_hit", "forget": "lost"}),
+        {"not_killed": "not_hit", "forget": "lost"}, takes_long=True),
 )

@@ -149,5 +149,5 @@ ROWS = (
     Row("parked_lanes", "the broker takes all but one user's events", parked_lanes,
         {"not_refused": "not_hit", "drop_parked": "lost", "invent_parked": "phantoms"}, long_rounds=1),
     Row("quarantine", "a lane out of tries is released, another discarded", quarantine,
-        {"not_refused": "not_hit", "drop_parked": "lost"}),
+        {"not_refused": "not_hit", "drop_parked": "lost"}, takes_long=True),
 )

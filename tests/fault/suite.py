@@ -261,3 +261,4 @@ class Row:
     rounds: int = 1
     long_rounds: int = 1
     chunk: int = 10
+    takes_long: bool = False  # begun first
