@@ -59,8 +59,10 @@ class Broker:
 
     def control(self, *arguments: str) -> None:
         """rabbitmqctl; takes seconds."""
-        subprocess.run(["/usr/lib/rabbitmq/bin/rabbitmqctl", "--quiet", *arguments], check=True,
-                       env=self._node_environment(), stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        done = subprocess.run(["/usr/lib/rabbitmq/bin/rabbitmqctl", "--quiet", *arguments], text=True,
+                              env=self._node_environment(), capture_output=True, stdin=subprocess.DEVNULL)
+        if done.returncode != 0:
+            raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
 
     def pids(self) -> list[int]:
         """Of the broker and all its helpers."""
