@@ -53,6 +53,9 @@ static void a_connection_ends_what_its_absence_was(void **state)
     bridge_trouble_connected(&trouble);
     bridge_trouble_confirmed(&trouble);
     expect(NULL, false);
+    bridge_trouble_lost(&trouble, &away); /* and nobody was told meanwhile */
+    bridge_trouble_connected(&trouble);
+    expect(NULL, true);
 }
 
 static void silence_holds_until_something_is_confirmed(void **state)
