@@ -82,9 +82,14 @@ def chosen(only: list[str]) -> tuple[Scene, ...]:
 
 
 def play_all(stage: Stage, only: list[str], runs: int, tries: int, lock: pathlib.Path | None) -> Outcome:
+    """Ctrl-C ends it early, with what was played until then."""
     outcome, wanted = Outcome(), chosen(only)
-    for i in range(runs):
-        print(f"run {i + 1} of {runs}", file=sys.stderr, flush=True)
-        outcome.played += [play(scene, stage, tries, lock) for scene in wanted
-                           if i == 0 or not scene.once]
+    try:
+        for i in range(runs):
+            print(f"run {i + 1} of {runs}", file=sys.stderr, flush=True)
+            for scene in wanted:
+                if i == 0 or not scene.once:
+                    outcome.played.append(play(scene, stage, tries, lock))
+    except KeyboardInterrupt:
+        print("ended early", file=sys.stderr)
     return outcome

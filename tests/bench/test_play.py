@@ -76,3 +76,16 @@ def test_what_takes_long_is_played_once(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(play, "play_once", lambda scene, stage, lock: Played(scene, Seen({}), 0.0))
     outcome = play.play_all(None, [], 3, 1, None)
     assert [len(outcome.of(name)) for name in ("a", "long")] == [3, 1]
+
+
+def test_what_was_played_until_an_interrupt_is_shown(monkeypatch: pytest.MonkeyPatch):
+    def act(_stage) -> Seen:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(1)
+        return Seen({"post_cpu": 20.0})
+
+    done: list[int] = []
+    monkeypatch.setattr(play, "chosen", lambda only: (Scene("a", act, ("post_cpu",)),))
+    monkeypatch.setattr(play, "play_once", lambda scene, stage, lock: Played(scene, scene.play(stage), 0.0))
+    assert play.play_all(None, [], 5, 1, None).results()["post_cpu"].samples == (20.0, 20.0)
