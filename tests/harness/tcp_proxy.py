@@ -14,6 +14,7 @@
 
 After a black hole the connections that lost bytes are reset, since nobody could make sense of the rest.
 """
+import collections
 import contextlib
 import socket
 import struct
@@ -106,6 +107,7 @@ class Link:
             if start > 0:
                 time.sleep(SLICE_PAUSE_SECONDS)
             target.sendall(chunk[start:start + mode.slice_bytes])
+            self.proxy.pieces[mode.slice_bytes] += 1
 
 
 class TcpProxy:
@@ -120,6 +122,7 @@ class TcpProxy:
         self.changed = threading.Condition()
         self.links: set[Link] = set()
         self.accepted = 0
+        self.pieces: collections.Counter[int] = collections.Counter()  # sent, by the slice size of then; about
         self._listener = listener or socket.socket()
         if receive_buffer is not None:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
