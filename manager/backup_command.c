@@ -22,8 +22,8 @@ int backup_command(const command_context_t *context)
     const char *to = context->argv[0];
     sqlite3 *connection = NULL;
     detail_t detail = {{0}};
-    int error = sqlite_open_to_look(&connection, context->settings->database_url, users_audit.what,
-                                    users_audit.application_id, &detail);
+    int error = sqlite_open_to_look(&connection, context->settings->database_url,
+                                    users_audit.schema, &detail);
     if (error == 0)
         error = sqlite_backup(connection, to, show_progress, &detail);
     sqlite3_close(connection);

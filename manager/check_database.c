@@ -39,7 +39,7 @@ static int check_one(const sqlite_audit_t *audit, const char *url, bool may_be_m
                            findings);
     else if (error == 0 && detail.text[0] == '\0')
         detail_set(&detail, 0, "whole and consistent");
-    json_t *row = json_pack("{s:s, s:b, s:s, s:o}", "check", audit->what, "ok", error == 0,
+    json_t *row = json_pack("{s:s, s:b, s:s, s:o}", "check", audit->schema->what, "ok", error == 0,
                             "detail", detail.text, "findings", list);
     must(row != NULL && json_array_append_new(report, row) == 0);
     return error;

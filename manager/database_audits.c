@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manager/database_audits.h"
 
+#include "actors/consumer/inbox_database.h"
 #include "actors/store/email_hash.h"
+#include "actors/store/sqlite_schema.h"
 #include "proto/event.h"
 #include "proto/uuid7.h"
 
@@ -59,6 +61,14 @@ static const char *const users_rules[] = {
     " FROM event e LEFT JOIN account a ON a.id = e.user_id LEFT JOIN viewed v ON v.row = a.row"
     " WHERE a.row IS NULL OR (e.position <= " KEPT(
         "views") " AND e.sequence > a.version + coalesce(v.count, 0))",
+    "SELECT 'parked event in row ' || row || ' is malformed' FROM parked WHERE kind NOT BETWEEN 0 "
+    "AND 3"
+    " OR sequence < 1 OR length(id) <> 16 OR length(request_id) NOT BETWEEN 1 AND 64"
+    " OR partition <> partition_of(user_id) OR NOT json_valid(CAST(body AS TEXT))",
+    "SELECT count(*) || ' events of user ' || lower(hex(user_id)) || ' are parked in no lane'"
+    " FROM parked WHERE user_id NOT IN (SELECT user_id FROM parked_lane) GROUP BY user_id",
+    "SELECT 'the lane of user ' || lower(hex(user_id)) || ' is in no known state' FROM parked_lane"
+    " WHERE state NOT BETWEEN 0 AND 2 OR user_id NOT IN (SELECT id FROM account)",
 };
 
 static const char *const worker_rules[] = {
@@ -68,13 +78,11 @@ static const char *const worker_rules[] = {
     " WHERE views < 0 OR updates < 0 OR sequence < 0",
 };
 
-const sqlite_audit_t users_audit = {.what = "users' database",
-                                    .application_id = 0x75627573,
+const sqlite_audit_t users_audit = {.schema = &users_schema,
                                     .rules = users_rules,
                                     .rule_count = sizeof(users_rules) / sizeof(users_rules[0]),
                                     .add_functions = add_functions};
 
-const sqlite_audit_t worker_audit = {.what = "worker's database",
-                                     .application_id = 0x75626978,
+const sqlite_audit_t worker_audit = {.schema = &inbox_schema,
                                      .rules = worker_rules,
                                      .rule_count = sizeof(worker_rules) / sizeof(worker_rules[0])};

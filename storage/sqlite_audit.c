@@ -2,22 +2,21 @@
 #include "storage/sqlite_audit.h"
 
 #include "proto/errors.h"
-#include "storage/sqlite_file.h"
 
 enum { LOOK_BUSY_TIMEOUT_MS = 5000 };
 
-static int application_id_of(sqlite3 *connection, int *id)
+static int read_pragma(sqlite3 *connection, const char *sql, int *value)
 {
     sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(connection, "PRAGMA application_id", -1, &statement, NULL);
+    int code = sqlite3_prepare_v2(connection, sql, -1, &statement, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_step(statement);
-    *id = code == SQLITE_ROW ? sqlite3_column_int(statement, 0) : 0;
+    *value = code == SQLITE_ROW ? sqlite3_column_int(statement, 0) : 0;
     sqlite3_finalize(statement);
     return code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
-int sqlite_open_to_look(sqlite3 **out, const char *url, const char *what, int application_id,
+int sqlite_open_to_look(sqlite3 **out, const char *url, const sqlite_schema_t *schema,
                         detail_t *detail)
 {
     const char *path, *why = NULL;
@@ -25,19 +24,21 @@ int sqlite_open_to_look(sqlite3 **out, const char *url, const char *what, int ap
     *out = NULL;
     if (!sqlite_url_path(url, &path))
         return detail_set(detail, ERR_DATABASE_OPEN,
-                          "the URL of the %s must be sqlite:PATH, such as sqlite:userbus.db", what);
+                          "the URL of the %s must be sqlite:PATH, such as sqlite:userbus.db",
+                          schema->what);
     int code = sqlite3_open_v2(path, out, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK) {
         sqlite3_busy_timeout(*out, LOOK_BUSY_TIMEOUT_MS);
-        code = application_id_of(*out, &id);
+        code = read_pragma(*out, "PRAGMA application_id", &id);
     }
     if (code != SQLITE_OK)
         why = sqlite3_errmsg(*out);
-    else if (id != application_id)
+    else if (id != schema->application_id)
         why = "it holds something else";
     if (why == NULL)
         return 0;
-    detail_set(detail, ERR_DATABASE_OPEN, "the %s '%.200s' cannot be read: %s", what, path, why);
+    detail_set(detail, ERR_DATABASE_OPEN, "the %s '%.200s' cannot be read: %s", schema->what, path,
+               why);
     sqlite3_close(*out);
     *out = NULL;
     return ERR_DATABASE_OPEN;
@@ -71,6 +72,23 @@ static int is_damage(int code)
            (code & 0xff) == SQLITE_ERROR;
 }
 
+/* The rules speak of the tables of one version. */
+static int check_version(const sqlite_schema_t *schema, sqlite3 *connection, detail_t *detail)
+{
+    int version;
+    int code = read_pragma(connection, "PRAGMA user_version", &version);
+    if (code == SQLITE_OK && version == schema->version)
+        return 0;
+    if (code != SQLITE_OK)
+        return detail_set(detail, ERR_DATABASE_OPEN, "the %s cannot be read: %s", schema->what,
+                          sqlite3_errmsg(connection));
+    return detail_set(detail, ERR_DATABASE_OPEN,
+                      "the %s has version %d, and this userbus looks through version %d: %s",
+                      schema->what, version, schema->version,
+                      version < schema->version ? "start it once, which brings the file up to date"
+                                                : "use the one that made it");
+}
+
 static int run_all(const sqlite_audit_t *self, sqlite3 *connection, audit_finding_t tell,
                    void *context, int *findings)
 {
@@ -91,16 +109,21 @@ int sqlite_audit(const sqlite_audit_t *self, const char *url, audit_finding_t te
 {
     sqlite3 *connection = NULL;
     *findings = 0;
-    int error = sqlite_open_to_look(&connection, url, self->what, self->application_id, detail);
+    int error = sqlite_open_to_look(&connection, url, self->schema, detail);
     if (error != 0)
         return error;
+    error = check_version(self->schema, connection, detail);
+    if (error != 0) {
+        sqlite3_close(connection);
+        return error;
+    }
     if (self->add_functions != NULL)
         self->add_functions(connection);
     int code = run_all(self, connection, tell, context, findings);
     if (code != SQLITE_OK)
         error = detail_set(detail, ERR_STORE_UNAVAILABLE,
                            "the %s could not be read to its end (%s): check the disk, try again",
-                           self->what, sqlite3_errmsg(connection));
+                           self->schema->what, sqlite3_errmsg(connection));
     sqlite3_close(connection);
     return error;
 }

@@ -63,11 +63,11 @@ static const char *const migrations[] = {
     "UPDATE user SET arrived = sequence",
 };
 
-static const sqlite_schema_t schema = {.what = "worker's database",
-                                       .application_id = 0x75626978,
-                                       .migrations = migrations,
-                                       .version = sizeof(migrations) / sizeof(migrations[0]),
-                                       .single_process = false};
+const sqlite_schema_t inbox_schema = {.what = "worker's database",
+                                      .application_id = 0x75626978,
+                                      .migrations = migrations,
+                                      .version = sizeof(migrations) / sizeof(migrations[0]),
+                                      .single_process = false};
 
 typedef enum statement {
     BEGIN,
@@ -575,7 +575,7 @@ static int open_by(open_file_t open_file, inbox_database_t **out, const char *ur
     inbox_database_t *self = calloc(1, sizeof(*self));
     must(self != NULL);
     *out = NULL;
-    int error = open_file(&self->file, url, &schema, detail);
+    int error = open_file(&self->file, url, &inbox_schema, detail);
     if (error == 0)
         error =
             sqlite_file_prepare(&self->file, statements, STATEMENT_COUNT, self->statements, detail);
@@ -627,5 +627,5 @@ void inbox_database_close(inbox_database_t **self)
 
 int inbox_database_probe(const char *url, detail_t *detail)
 {
-    return sqlite_file_probe(url, &schema, detail);
+    return sqlite_file_probe(url, &inbox_schema, detail);
 }

@@ -27,6 +27,9 @@ typedef struct inbox_limits {
     int64_t messages_max;
 } inbox_limits_t;
 
+/* Of the worker's database, for what looks through it. */
+extern const sqlite_schema_t inbox_schema;
+
 typedef struct inbox_database inbox_database_t;
 
 /* Opens or creates the file of "sqlite:PATH" and migrates it. ERR_DATABASE_OPEN, *detail says what to

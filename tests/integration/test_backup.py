@@ -86,6 +86,8 @@ def test_a_backup_that_cannot_be_made(server: Server, folder: pathlib.Path) -> N
     assert not list(folder.glob("copy.db*")) and not (folder / "nothing.db").exists()
 
 
+PARKED = ("INSERT INTO parked SELECT NULL, partition, kind, {sequence}, user_id, id, created_us, request_id, traceparent,"
+          " tracestate, body FROM event WHERE position = 1")
 SABOTAGES = [
     ("DELETE FROM email WHERE row = 2", "not found by the email"),
     ("UPDATE account SET email_key = 'user1@example.org'", "that of 3 users"),
@@ -96,6 +98,9 @@ SABOTAGES = [
     ("UPDATE event SET partition = (partition + 1) % 64 WHERE position = 1", "event 1 is malformed"),
     ("UPDATE event SET sequence = 99 WHERE position = 3", "has sequence 99"),
     ("DELETE FROM account", "not there"),
+    (PARKED.format(sequence="sequence"), "parked in no lane"),
+    (PARKED.format(sequence="0"), "parked event in row 1 is malformed"),
+    ("INSERT INTO parked_lane SELECT user_id, 7, 0, 0, 0, 0, 0, 0 FROM event WHERE position = 1", "in no known state"),
 ]
 
 
@@ -115,6 +120,18 @@ def test_wrong_contents_are_found(server: Server, folder: pathlib.Path, sql: str
     assert done.returncode == 78 and words in done.stdout, done.stdout
     told = json.loads(check(server.database, "--json").stdout)
     assert told["ok"] is False and any(words in finding for finding in told["checks"][0]["findings"])
+
+
+def test_another_version_is_told(server: Server) -> None:
+    server.create("ada@example.org")
+    assert server.stop() == 0
+    connection = sqlite3.connect(server.database)
+    newest = connection.execute("PRAGMA user_version").fetchone()[0]
+    for version, words in ((newest - 1, "start it once"), (newest + 1, "the one that made it")):
+        connection.execute(f"PRAGMA user_version = {version}")
+        done = check(server.database)
+        assert done.returncode == 78 and f"has version {version}" in done.stdout and words in done.stdout, done.stdout
+    connection.close()
 
 
 def test_a_damaged_file_is_found(server: Server) -> None:
