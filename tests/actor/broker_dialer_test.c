@@ -23,7 +23,7 @@
 #include "proto/errors.h"
 #include "tests/actor/real_broker.h"
 
-enum { PATIENCE_MS = 15000, AT_ONCE_MS = 200 };
+enum { PATIENCE_MS = 15000, AT_ONCE_MS = 2000 };
 
 static char queue[64], exchange[64], list[1024];
 static broker_dialer_conf_t conf;

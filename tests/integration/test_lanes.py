@@ -27,7 +27,12 @@ def await_lanes(server: Server, condition: Callable[[list[dict]], bool], what: s
 
 
 def operate(server: Server, verb: str, user_id: str) -> dict:
-    answer = requests.post(f"{server.admin_url}/lanes/{verb}", json={"user_id": user_id}, timeout=30)
+    """Asks again while the lane is busy, as the answer says: events of its user may still be on their way to it."""
+    def ask() -> requests.Response | None:
+        answer = requests.post(f"{server.admin_url}/lanes/{verb}", json={"user_id": user_id}, timeout=30)
+        return None if answer.status_code == 409 else answer
+
+    answer = wait_for(ask, "a lane that is not busy", every=0.1)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
