@@ -54,10 +54,10 @@ static void stop_store(void)
     assert_int_equal(actor_stop(&store, PATIENCE_MS), 0);
 }
 
-static int set_up(void **state)
+/* The level is read by all threads, so it is set before there are any. */
+static int set_up_logging(int least)
 {
-    (void)state;
-    log_set_level(LOG_ERROR);
+    log_set_level(least);
     snprintf(folder, sizeof(folder), "/tmp/userbus-test-XXXXXX");
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof(path), "%s/users.db", folder);
@@ -80,6 +80,19 @@ static int set_up(void **state)
     assert_int_equal(mailbox_open(&bridges[1], room, "bridge.1"), 0);
     open_store();
     return 0;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return set_up_logging(LOG_ERROR);
+}
+
+/* For a test in which an error is to be expected. */
+static int set_up_silent(void **state)
+{
+    (void)state;
+    return set_up_logging(LOG_ERROR + 1);
 }
 
 static int tear_down(void **state)
@@ -387,6 +400,7 @@ static void silent_reads_need_no_lock(void **state)
     open_store();
     create("a@b");
     assert_int_equal(sqlite3_open(path, &connection), SQLITE_OK);
+    sqlite3_busy_timeout(connection, PATIENCE_MS); /* the store may just be writing */
     assert_int_equal(sqlite3_exec(connection, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     frame_add(&frame, MSG_user_read, 3, &read);
     frame_add(&frame, MSG_user_list, 4, &list);
@@ -1000,6 +1014,7 @@ static void a_locked_database_refuses_and_recovers(void **state)
     create("a@b");
     next_event(0);
     assert_int_equal(sqlite3_open(path, &connection), SQLITE_OK);
+    sqlite3_busy_timeout(connection, PATIENCE_MS); /* the store may just be writing */
     assert_int_equal(sqlite3_exec(connection, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     frame_add(&frame, MSG_user_read, 3, &read);
     add_create(4, "c@d");
@@ -1036,8 +1051,8 @@ static void what_came_back_counts_while_it_cannot_be_written(void **state)
     create("a@b");
     const msg_event_t *event = next_event(0);
     assert_int_equal(sqlite3_open(path, &connection), SQLITE_OK);
+    sqlite3_busy_timeout(connection, PATIENCE_MS); /* the store may just be writing */
     assert_int_equal(sqlite3_exec(connection, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-    log_set_level(LOG_ERROR + 1);
     give_back(event, 5, true);
     expect_in(ask_status()->body, "{\"outbox\": {\"events\": 1, ");
     sqlite3_close(connection);
@@ -1105,7 +1120,8 @@ int main(void)
         WITH_STORE(old_confirmed_events_go),
         WITH_STORE(a_batch_that_cannot_be_written_is_undone_whole),
         WITH_STORE(a_locked_database_refuses_and_recovers),
-        WITH_STORE(what_came_back_counts_while_it_cannot_be_written),
+        cmocka_unit_test_setup_teardown(what_came_back_counts_while_it_cannot_be_written,
+                                        set_up_silent, tear_down),
         WITH_STORE(a_damaged_log_stops_the_start),
         WITH_STORE(a_stop_refuses_what_is_left),
     };
